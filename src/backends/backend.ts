@@ -1,0 +1,145 @@
+import type { Keep } from "../protocol/contract.ts";
+
+/**
+ * A backend keeps the logs of rooms and carries what is published to every node. This page is its contract; the suite in
+ * `fanfare/testing` runs it on each implementation.
+ *
+ * **Atomic.** `append` looks up the key, numbers, keeps and sends on as one step for its room.
+ *
+ * **Numbered.** Within an epoch offsets rise and none is used twice, whatever crashes. Engines whose numbers have holes
+ * give `prev`. A log that was lost or went backwards gets a new epoch.
+ *
+ * **Kept before it is seen.** A listener is called, and `append` resolves, only when the message is as durable as
+ * `promises.survives` says. Listeners of one room are called in offset order, none left out.
+ *
+ * **In order.** Appends to one room take effect in the order of the calls; the caller need not wait in between. They
+ * settle in that order. Where one fails, every append to that room which was called before the failure was told fails
+ * too, so that no later message stands where an earlier one was lost.
+ *
+ * **Definite.** An `append` that rejects with `BackendUnavailable` may or may not have kept its message; the same key
+ * tells which, later. No other outcome is open.
+ *
+ * **Bounded.** A log is trimmed by `keep`; a room with neither messages, keys nor subscriptions costs nothing.
+ */
+export interface Backend {
+  /** For people: `memory`, `lmdb`. */
+  readonly name: string;
+  readonly promises: BackendPromises;
+  /** Opens files or sockets. Rejects with an error whose message says what to do. Called once. */
+  open(context: BackendContext): Promise<void>;
+  /** Resolves when all that was appended is as durable as promised and nothing is left open. */
+  close(): Promise<void>;
+  /** Resolves when the backend can append now; rejects with `BackendUnavailable` where it cannot. */
+  check(): Promise<void>;
+
+  /** What an earlier publish with this key left (P-31); waits for one that is under way. */
+  find(room: RoomRef, key: KeyRef): Promise<Found | undefined>;
+  append(room: RoomRef, entry: NewEntry, key?: KeyRef & KeyFacts): Promise<Appended>;
+  /** The room's log as it stands; gives a room that has none an epoch and keeps that as well as a message. */
+  state(room: RoomRef): Promise<LogState>;
+  /** Up to `limit` entries with an offset over `after`, oldest first. */
+  read(room: RoomRef, after: number, limit: number): Promise<LogEntry[]>;
+  /** Up to `limit` entries with an offset under `before` (absent: the newest), oldest first. */
+  readBack(room: RoomRef, before: number | undefined, limit: number): Promise<LogEntry[]>;
+  /**
+   * From now on calls the listener for all that happens in the room, until `close`. `state` is the log's at that moment:
+   * the first call to `appended` is for the entry right after `state.head`.
+   */
+  subscribe(room: RoomRef, listener: RoomListener): Promise<Subscription>;
+  /** Passes a text to every subscriber of the room, in the order of the calls, and forgets it. At most once. */
+  relay(room: RoomRef, text: string): void;
+
+  /** Small facts with an expiry: tickets, revocations. Shared by all nodes, as durable as the log. */
+  set(key: string, value: string, ttlMs: number): Promise<void>;
+  get(key: string): Promise<string | undefined>;
+  /** Gives a fact to one caller alone, on whatever node, and forgets it. */
+  take(key: string): Promise<string | undefined>;
+}
+
+export interface BackendPromises {
+  /** What a message, once acknowledged, outlives. */
+  readonly survives: "nothing" | "process" | "machine";
+  /** Whether several processes may share it. */
+  readonly shared: boolean;
+}
+
+export interface BackendContext {
+  /** Milliseconds since 1970 (P-5). */
+  readonly now: () => number;
+  readonly log: (level: "info" | "warn" | "error", message: string, facts?: Record<string, unknown>) => void;
+}
+
+/** A room and how long its messages are kept. Backends may use the object as a key for caches. */
+export interface RoomRef {
+  readonly name: string;
+  readonly keep: Keep;
+}
+
+/** Who a key belongs to: a user, or an API key. */
+export interface KeyRef {
+  readonly scope: string;
+  readonly key: string;
+}
+
+export interface KeyFacts {
+  /** Of event and data as they came: the same key with another fingerprint is a conflict. */
+  readonly fingerprint: string;
+  /** What the handler answered, as JSON text. */
+  readonly resultJson: string | undefined;
+  /** How long the key is remembered, at least. */
+  readonly dedupeMs: number;
+}
+
+export interface NewEntry {
+  /** By `encodeBody`. */
+  readonly body: string;
+  readonly at: number;
+  /** A connection that gets `skip` in the message's place (P-30). */
+  readonly except: string | undefined;
+}
+
+export interface LogEntry {
+  readonly offset: number;
+  /** Only where the room's numbers have holes (P-4). */
+  readonly prev?: number;
+  readonly body: string;
+  readonly at: number;
+  readonly except?: string;
+}
+
+export interface Found {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly fingerprint: string;
+  readonly resultJson: string | undefined;
+}
+
+export type Appended =
+  | { readonly kind: "kept"; readonly epoch: string; readonly offset: number }
+  /** The key was there already, with the same fingerprint. */
+  | ({ readonly kind: "duplicate" } & Found)
+  /** The key was there already, with another fingerprint. */
+  | { readonly kind: "conflict" };
+
+export interface LogState {
+  readonly epoch: string;
+  /** The newest offset ever given in this epoch; 0 before the first. */
+  readonly head: number;
+  /** The newest offset that is no longer kept; 0 where all are. All over it are readable. */
+  readonly trimmed: number;
+}
+
+export interface RoomListener {
+  appended(entry: LogEntry): void;
+  relayed(text: string): void;
+}
+
+export interface Subscription {
+  readonly state: LogState;
+  close(): void;
+}
+
+/** The log or bus cannot be reached, or is full: `unavailable` to clients (P-33). The message is for operators only. */
+export class BackendUnavailable extends Error {
+  override readonly name = "BackendUnavailable";
+}
