@@ -1,0 +1,93 @@
+import type { Backend } from "../backends/backend.ts";
+import type { Contract, Keep } from "../protocol/contract.ts";
+import { defaults } from "../protocol/limits.ts";
+import type { Authenticate } from "./auth/identity.ts";
+
+/** Every bound of a hub. Names end in their unit; counts have none. */
+export interface Limits {
+  /** P-62: the largest frame from a client. */
+  readonly messageBytes: number;
+  /** P-27: rooms that one connection can be in. */
+  readonly rooms: number;
+  /** P-63: requests of one connection, with a burst of two seconds' worth. */
+  readonly requestsPerS: number;
+  /** P-31: at least 300,000. */
+  readonly dedupeMs: number;
+  readonly connections: number;
+  readonly connectionsPerUser: number;
+  readonly connectionsPerAddress: number;
+  /** What may wait for one reader; beyond it the connection is closed with 4200. */
+  readonly outboxBytes: number;
+  /** P-14: for the first `auth`. */
+  readonly authWithinMs: number;
+  /** P-50. */
+  readonly pingMs: number;
+  /** P-41. */
+  readonly graceMs: number;
+  /** P-43: rooms with more members send counts only. */
+  readonly presenceMembers: number;
+  /** Requests of one connection that wait for handlers or the log; one more is `rate_limited`. */
+  readonly pendingRequests: number;
+}
+
+export const defaultLimits: Limits = {
+  messageBytes: 65_536,
+  rooms: 100,
+  requestsPerS: 50,
+  dedupeMs: defaults.dedupeMs,
+  connections: 20_000,
+  connectionsPerUser: 100,
+  connectionsPerAddress: 10_000,
+  outboxBytes: 1_048_576,
+  authWithinMs: defaults.authWithinMs,
+  pingMs: defaults.pingMs,
+  graceMs: defaults.graceMs,
+  presenceMembers: 200,
+  pendingRequests: 1_000,
+};
+
+/** What is kept where a room's spec says nothing else. */
+export const defaultKeep: Keep = { messages: 1_000, ms: 86_400_000 };
+
+/** A logger as pino's: facts first, then a sentence. Texts from outside are escaped by the hub before they get here. */
+export interface Logger {
+  debug(facts: object, message: string): void;
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+  error(facts: object, message: string): void;
+}
+
+export interface HubOptions<C extends Contract = Contract> {
+  /** The rooms. Absent: every room and event, unchecked. */
+  readonly rooms?: C;
+  /** Absent: `memory()`. */
+  readonly backend?: Backend;
+  /** Who credentials belong to, e.g. `jwt({ secret })`. Absent: all credentials are bad. */
+  readonly auth?: Authenticate;
+  /** Whether a connection without credentials is let in, as a user of its own (P-18). */
+  readonly anonymous?: boolean;
+  /** The cookie that holds a token (P-11). Absent: no cookie counts. */
+  readonly cookie?: string;
+  /** Origins let in, e.g. `https://app.example.com`; `*` for all. Absent: the server's own host (P-15). */
+  readonly origins?: readonly string[];
+  readonly keep?: Partial<Keep>;
+  readonly limits?: Partial<Limits>;
+  /** The socket's path. Default `/ws`. */
+  readonly path?: string;
+  /** Offer permessage-deflate. Default false: it costs about five times the CPU and ten times the memory. */
+  readonly deflate?: boolean;
+  readonly logger?: Logger;
+}
+
+/** Throws a RangeError naming the limit that is not a positive integer, or the rule that it breaks. */
+export function resolveLimits(given: Partial<Limits> = {}): Limits {
+  const limits = { ...defaultLimits, ...given };
+  for (const [name, value] of Object.entries(limits)) {
+    if (!(name in defaultLimits)) throw new RangeError(`unknown limit ${name}; known: ${Object.keys(defaultLimits).join(", ")}`);
+    if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`limit ${name} must be a positive integer, got ${value}`);
+  }
+  if (limits.dedupeMs < defaults.dedupeMs) {
+    throw new RangeError(`limit dedupeMs must be at least ${defaults.dedupeMs} (P-31), got ${limits.dedupeMs}`);
+  }
+  return limits;
+}
