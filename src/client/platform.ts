@@ -1,0 +1,68 @@
+/** What the client needs of a WebSocket: the browser's, Node's own and that of the package `ws` all fit. */
+export interface WebSocketLike {
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(text: string): void;
+  close(code?: number): void;
+}
+
+export type WebSocketClass = new (url: string, protocols: string[]) => WebSocketLike;
+
+/** Every duration of the client, in milliseconds. */
+export interface ClientTiming {
+  /** From the start of an attempt, the token included, to `welcome`. Default 15,000. */
+  readonly connectMs: number;
+  /** Backoff with full jitter: the nth retry in a row waits a random part of `backoffMs` doubled n times. Default 1,000. */
+  readonly backoffMs: number;
+  /** The longest such part. Default 30,000. */
+  readonly maxBackoffMs: number;
+  /** After a close that asks for patience (P-61), at least this and at most twice. Default 30,000. */
+  readonly waitMs: number;
+  /** After a server that goes away without telling for how long, a random part of this. Default 5,000. */
+  readonly spreadMs: number;
+  /** A connection that lived this long resets the backoff. Default 5,000. */
+  readonly minUptimeMs: number;
+  /** No answer for this long, asked after the page came back or the network changed: dead. Default 5,000. */
+  readonly probeMs: number;
+  /** The longest that a server's hint can make the client wait. Default 300,000. */
+  readonly maxHintMs: number;
+  /** A page of history is waited for this long. Default 30,000. */
+  readonly requestMs: number;
+}
+
+/** Every bound of the client. */
+export interface ClientLimits {
+  /** Publishes that wait, sent or not; one more is `queue_full`. Default 1,000. */
+  readonly queuedPublishes: number;
+  /** Their size in bytes of UTF-8; a publish that goes beyond it is `queue_full`. Default 1,048,576. */
+  readonly queuedBytes: number;
+  /** Pages of history asked for at once; one more is `queue_full`. Default 20. */
+  readonly queuedHistory: number;
+  /**
+   * Publishes of one room that are on their way unanswered. Default 1: their order holds whatever fails. With more, a
+   * long line is faster, and a publish that the server could not keep at once (`unavailable`) may be overtaken by those
+   * that were already on their way behind it.
+   */
+  readonly inFlight: number;
+}
+
+/** What the platform tells: `up` and `down` of the network, `look` (the page is seen again), page cache in and out. */
+export type PlatformNews = "up" | "down" | "look" | "freeze" | "thaw";
+
+/** The world, as far as a client touches it. */
+export interface Platform {
+  /** Milliseconds from any start. Never goes back, and counts the time that a machine slept. */
+  now(): number;
+  /** From 0 up to but not 1. */
+  random(): number;
+  /** 22 random characters of `A-Z a-z 0-9 - _`, or as many as are as good. */
+  randomKey(): string;
+  setTimer(run: () => void, ms: number): unknown;
+  clearTimer(timer: unknown): void;
+  /** Calls the listener until undone. */
+  watch(listener: (news: PlatformNews) => void): () => void;
+}
