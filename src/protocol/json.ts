@@ -1,3 +1,5 @@
+import { isToken } from "./names.ts";
+
 /** What JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
@@ -21,15 +23,21 @@ export function readJsonObject(text: string): ReadJson {
   const shape = scan(text);
   const value = parse(text);
   const object = isObject(value) ? value : undefined;
-  const id = typeof object?.["id"] === "string" ? object["id"] : undefined;
+  const id = idOf(object);
   if (shape.depth > maxDepth) return { ok: false, code: "too_deep", id };
   if (object === undefined) return { ok: false, code: "bad_frame", id: undefined };
-  if (shape.hasExponent && !isFiniteThroughout(object)) return { ok: false, code: "bad_field", id };
+  if ((shape.hasExponent || longDigits.test(text)) && !isFiniteThroughout(object)) return { ok: false, code: "bad_field", id };
   return { ok: true, value: object };
 }
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** P-3: what stands under `id` is repeated to the peer only where it can be one. */
+function idOf(object: JsonObject | undefined): string | undefined {
+  const id = object?.["id"];
+  return typeof id === "string" && isToken(id) ? id : undefined;
 }
 
 function parse(text: string): unknown {
@@ -42,6 +50,8 @@ function parse(text: string): unknown {
 
 const quote = 0x22;
 const backslash = 0x5c;
+/** The shortest run of digits that is too large for a double without an exponent. */
+const longDigits = /[0-9]{309}/;
 
 /** One pass over the text: how deep brackets nest outside strings, and whether a number has an exponent. */
 function scan(text: string): { depth: number; hasExponent: boolean } {
