@@ -1,0 +1,136 @@
+import type {
+  Appended,
+  Backend,
+  BackendContext,
+  Found,
+  KeyFacts,
+  KeyRef,
+  LogEntry,
+  LogState,
+  NewEntry,
+  RoomListener,
+  RoomRef,
+  Subscription,
+} from "../backend.ts";
+import { BackendUnavailable } from "../backend.ts";
+import { refuseSeveralWorkers } from "../single.ts";
+import { MemoryFacts } from "./facts.ts";
+import { MemoryRoom } from "./room.ts";
+
+const sweepEveryMs = 1_000;
+/** Rooms that one sweep looks at, so that a hundred thousand of them do not hold up a turn. */
+const roomsASweep = 2_000;
+
+/**
+ * Keeps everything in this process and loses it when the process ends: clients then find another epoch and load their
+ * state anew. Refuses to open where several workers share the load.
+ */
+export function memory(): Backend {
+  return new MemoryBackend();
+}
+
+class MemoryBackend implements Backend {
+  readonly name = "memory";
+  readonly promises = { survives: "nothing", shared: false } as const;
+  readonly #rooms = new Map<string, MemoryRoom>();
+  readonly #facts = new MemoryFacts();
+  #context: BackendContext | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #sweeping: Iterator<[string, MemoryRoom]> | undefined;
+
+  async open(context: BackendContext): Promise<void> {
+    refuseSeveralWorkers(this.name);
+    context.log(
+      "info",
+      "the log is in memory: messages, offsets and keys are lost when this process ends, and no other process sees them",
+    );
+    this.#context = context;
+    this.#timer = setInterval(() => this.#sweep(), sweepEveryMs).unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#context = undefined;
+    this.#rooms.clear();
+  }
+
+  async check(): Promise<void> {
+    this.#opened();
+  }
+
+  async find(room: RoomRef, key: KeyRef): Promise<Found | undefined> {
+    return this.#living(room)?.find(key);
+  }
+
+  async append(room: RoomRef, entry: NewEntry, key?: KeyRef & KeyFacts): Promise<Appended> {
+    return this.#room(room).append(entry, key);
+  }
+
+  async state(room: RoomRef): Promise<LogState> {
+    return this.#room(room).state();
+  }
+
+  async read(room: RoomRef, after: number, limit: number): Promise<LogEntry[]> {
+    return this.#living(room)?.read(after, limit) ?? [];
+  }
+
+  async readBack(room: RoomRef, before: number | undefined, limit: number): Promise<LogEntry[]> {
+    return this.#living(room)?.readBack(before, limit) ?? [];
+  }
+
+  async subscribe(room: RoomRef, listener: RoomListener): Promise<Subscription> {
+    return this.#room(room).subscribe(listener);
+  }
+
+  relay(room: RoomRef, text: string): void {
+    this.#rooms.get(room.name)?.relay(text);
+  }
+
+  async set(key: string, value: string, ttlMs: number): Promise<void> {
+    this.#facts.set(key, value, this.#opened().now() + ttlMs);
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    return this.#facts.get(key, this.#opened().now());
+  }
+
+  async take(key: string): Promise<string | undefined> {
+    return this.#facts.take(key, this.#opened().now());
+  }
+
+  #opened(): BackendContext {
+    if (this.#context === undefined) throw new BackendUnavailable("the memory backend is not open");
+    return this.#context;
+  }
+
+  /** The room as it lives; one whose time is over is forgotten here, whether or not the sweep was there first. */
+  #living(ref: RoomRef): MemoryRoom | undefined {
+    this.#opened();
+    const room = this.#rooms.get(ref.name);
+    if (room?.expire() !== true) return room?.use(ref);
+    this.#rooms.delete(ref.name);
+    return undefined;
+  }
+
+  #room(ref: RoomRef): MemoryRoom {
+    const living = this.#living(ref);
+    if (living !== undefined) return living;
+    const room = new MemoryRoom(this.#opened(), ref.keep);
+    this.#rooms.set(ref.name, room);
+    return room;
+  }
+
+  #sweep(): void {
+    this.#facts.sweep(this.#opened().now());
+    this.#sweeping ??= this.#rooms.entries();
+    for (let i = 0; i < roomsASweep; i++) {
+      const next = this.#sweeping.next();
+      if (next.done === true) {
+        this.#sweeping = undefined;
+        return;
+      }
+      const [name, room] = next.value;
+      if (room.expire()) this.#rooms.delete(name);
+    }
+  }
+}

@@ -1,0 +1,1 @@
+export { backendSuite, type SuiteSubject, type SuiteTools } from "./backend-suite.ts";
