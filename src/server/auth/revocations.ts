@@ -1,0 +1,40 @@
+import type { Backend } from "../../backends/backend.ts";
+import type { Identity } from "./identity.ts";
+
+/** A token that lives longer than this outlives its revocation: browsers keep no cookie for longer either. */
+const keepMs = 400 * 86_400_000;
+
+/** Refuses what was issued to a user before a moment (P-80). Both calls reject with `BackendUnavailable`. */
+export interface Revocations {
+  /** From now on the user's tokens and unspent tickets of before are refused, on every node. */
+  revoke(user: string): Promise<void>;
+  /**
+   * Whether the identity's credentials were issued before the user's last revocation. Those that do not tell when they
+   * were issued count as older. A token's `iat` is often whole seconds: one made within the second of the revocation is
+   * refused too.
+   */
+  isRevoked(identity: Identity): Promise<boolean>;
+}
+
+/** `now` gives milliseconds since 1970. Nothing is cached here: a revocation on one node holds on all at once. */
+export function createRevocations(backend: Pick<Backend, "set" | "get">, now: () => number): Revocations {
+  async function revokedAt(user: string): Promise<number> {
+    const kept = await backend.get(keyOf(user));
+    return kept === undefined ? -Infinity : Number(kept);
+  }
+  return {
+    async revoke(user) {
+      // The later of the two: a clock that was set back must not give old tokens their life back.
+      const at = Math.max(now(), await revokedAt(user));
+      await backend.set(keyOf(user), String(at), keepMs);
+    },
+    async isRevoked({ user, issuedAt }) {
+      const at = await revokedAt(user);
+      return at !== -Infinity && (issuedAt === undefined || issuedAt <= at);
+    },
+  };
+}
+
+function keyOf(user: string): string {
+  return `revoked:${user}`;
+}
