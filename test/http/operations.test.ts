@@ -152,6 +152,10 @@ describe("all else", () => {
     expect(response.headers.get("upgrade")).toBe("websocket");
   });
 
+  test("an address that only begins like the socket's is another", async () => {
+    expect((await fetch(`${await start()}/wsx`)).status).toBe(404);
+  });
+
   test("an unknown address is not found, and is not repeated", async () => {
     const response = await fetch(`${await start()}/%3Cimg%20src=x%3E/wsx`);
     expect(response.status).toBe(404);

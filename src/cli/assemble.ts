@@ -1,0 +1,96 @@
+import type { Authenticate, Backend, HubOptions, Logger } from "../server/index.ts";
+import { jwt } from "../server/auth/jwt.ts";
+import type { Config } from "./config.ts";
+import { UsageError } from "./flags.ts";
+import { oneLine } from "./io.ts";
+import type { BackendSetting, ServeSettings } from "./settings.ts";
+
+/** Where messages are kept when neither flag nor config says. */
+const defaultBackend: BackendSetting = { kind: "lmdb", directory: "./.fanfare" };
+
+/** What `serve` adds to settings and config. */
+export interface Parts {
+  readonly backend: Backend;
+  readonly logger: Logger;
+  /** Checks the tokens that `POST /dev/token` makes; only in dev mode. */
+  readonly devSecret: string | undefined;
+}
+
+/** Flags over the config's options over the defaults. Throws a UsageError where nobody could ever connect. */
+export function hubOptions(settings: ServeSettings, config: Config, parts: Parts): HubOptions {
+  const { setup: _, ...options } = config;
+  const auth = authentication(settings, config, parts.devSecret);
+  const anonymous = settings.anonymous ?? (settings.dev || (config.anonymous ?? false));
+  if (auth === undefined && !anonymous) {
+    throw new UsageError("nobody could connect: give --secret, --jwks, a --config with auth, --anonymous, or --dev");
+  }
+  const origins = settings.origins ?? (settings.dev ? ["*"] : config.origins);
+  return {
+    ...options,
+    backend: parts.backend,
+    logger: config.logger ?? parts.logger,
+    anonymous,
+    keep: { ...config.keep, ...settings.keep },
+    limits: { ...config.limits, ...settings.limits },
+    ...(auth === undefined ? {} : { auth }),
+    ...(origins === undefined ? {} : { origins }),
+  };
+}
+
+/** Opens nothing yet. Drivers are loaded only when asked for, so that one that is missing harms nobody else. */
+export async function chooseBackend(settings: ServeSettings, config: Config): Promise<Backend> {
+  if (settings.backend === undefined && config.backend !== undefined) return config.backend;
+  const setting = settings.backend ?? defaultBackend;
+  switch (setting.kind) {
+    case "memory": {
+      const { memory } = await import("../backends/memory/index.ts");
+      return memory();
+    }
+    case "lmdb": {
+      const { lmdb } = await import("../backends/lmdb/index.ts");
+      return lmdb({ directory: setting.directory });
+    }
+  }
+}
+
+/** Tokens checked as the flags say, or else as the config does; in dev mode our own as well. */
+function authentication(
+  settings: ServeSettings,
+  config: Config,
+  devSecret: string | undefined,
+): Authenticate | undefined {
+  const secret = settings.secret ?? devSecret;
+  // A token without the claim `rooms` reaches its personal room only; dev mode opens all.
+  const rights = settings.dev ? { defaultRooms: ["**"] } : {};
+  const ways: Authenticate[] = [];
+  if (secret !== undefined) ways.push(checked(() => jwt({ secret, ...rights })));
+  if (settings.jwks !== undefined) ways.push(jwksOf(settings.jwks, rights));
+  if (settings.secret === undefined && settings.jwks === undefined && config.auth !== undefined) ways.push(config.auth);
+  return ways.length === 0 ? undefined : firstOf(ways);
+}
+
+function jwksOf(jwks: string, rights: { defaultRooms?: string[] }): Authenticate {
+  return checked(() => jwt({ jwks, ...rights }));
+}
+
+function checked(make: () => Authenticate): Authenticate {
+  try {
+    return make();
+  } catch (error) {
+    throw new UsageError(oneLine(error));
+  }
+}
+
+/** The first way that knows the credentials. One that cannot tell now settles nothing for those after it. */
+function firstOf(ways: readonly Authenticate[]): Authenticate {
+  const [only] = ways;
+  if (ways.length === 1 && only !== undefined) return only;
+  return async (credentials, request) => {
+    for (const way of ways) {
+      // oxlint-disable-next-line no-await-in-loop -- a later way is asked only where those before it do not know
+      const identity = await way(credentials, request);
+      if (identity !== undefined) return identity;
+    }
+    return undefined;
+  };
+}

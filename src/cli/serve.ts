@@ -1,0 +1,122 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type Logger as Pino, pino, stdSerializers } from "pino";
+import type { Operation } from "../http/answer.ts";
+import { listener, operations } from "../http/operations.ts";
+import { createHub, type Hub } from "../server/index.ts";
+import { chooseBackend, hubOptions } from "./assemble.ts";
+import { type Config, loadConfig } from "./config.ts";
+import { devOperations, devWarning, randomSecret } from "./dev.ts";
+import { Failure, type Io, oneLine, red } from "./io.ts";
+import { readServeSettings, type ServeSettings } from "./settings.ts";
+import { shutdownOn } from "./shutdown.ts";
+
+/** A request's headers, and then all of it, must be there within these. */
+const headersTimeoutMs = 10_000;
+const requestTimeoutMs = 30_000;
+const checkTimeoutsEveryMs = 1_000;
+
+/** Runs until a signal; gives the exit code. Throws a UsageError or a Failure where it cannot start. */
+export async function serve(args: readonly string[], io: Io): Promise<number> {
+  const settings = readServeSettings(args, io.env);
+  const config: Config = settings.config === undefined ? {} : await loadConfig(settings.config);
+  const logger = makeLogger(settings);
+  const devSecret = settings.dev ? (settings.secret ?? randomSecret()) : undefined;
+  const options = hubOptions(settings, config, { backend: await chooseBackend(settings, config), logger, devSecret });
+  if (settings.dev) io.stderr.write(`${red(devWarning, io.stderr)}\n`);
+
+  const hub = await startHub(createHub(options), config);
+  const extra: readonly Operation[] = devSecret === undefined ? [] : await devOperations(devSecret);
+  const server = makeServer();
+  const apiKeys = settings.apiKeys.map(({ key }) => key);
+  const answer = operations(hub, {
+    origins: options.origins ?? [],
+    apiKeys,
+    path: options.path ?? "/ws",
+    logger,
+    extra,
+  });
+  server.on("request", listener(answer));
+  hub.attach(server);
+  await listen(server, settings, hub);
+
+  const url = addressOf(server);
+  io.stdout.write(`Fanfare listens on ${url}\n`);
+  io.listening?.(url);
+  return shutdownOn(
+    process,
+    settings.drainMs,
+    (signal) => {
+      logger.info({ signal, drainMs: settings.drainMs }, "closing");
+      return close(hub, server, settings.drainMs);
+    },
+    (error) => logger.error({ error }, "the shutdown failed"),
+  );
+}
+
+/** JSON lines to stdout, each there when the call returns: a crash right after it loses none. */
+function makeLogger(settings: ServeSettings): Pino {
+  return pino({
+    level: settings.logLevel,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+    serializers: { error: stdSerializers.err },
+  });
+}
+
+async function startHub(hub: Hub, config: Config): Promise<Hub> {
+  try {
+    await config.setup?.(hub);
+    await hub.start();
+    return hub;
+  } catch (error) {
+    throw new Failure(`cannot start: ${oneLine(error)}`);
+  }
+}
+
+function makeServer(): Server {
+  return createServer({
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: checkTimeoutsEveryMs,
+  });
+}
+
+async function listen(server: Server, settings: ServeSettings, hub: Hub): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(settings.port, settings.host, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+  } catch (error) {
+    await hub.close({ drainMs: 0 });
+    throw new Failure(reasonOf(error, settings));
+  }
+}
+
+function reasonOf(error: unknown, { port, host }: ServeSettings): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "EADDRINUSE")
+    return `port ${port} on ${host} is in use; choose another with --port, or 0 for any free one`;
+  if (code === "EACCES") return `port ${port} on ${host} is not for this user; choose one of 1024 or more with --port`;
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") return `${host} is no address of this machine; see --host`;
+  return `cannot listen on port ${port} on ${host}: ${oneLine(error)}`;
+}
+
+/** With the real port where 0 was asked for. */
+function addressOf(server: Server): string {
+  const { address, family, port } = server.address() as AddressInfo;
+  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+}
+
+/** The hub first: it says goodbye to its connections. Then whatever keep-alive still holds open. */
+async function close(hub: Hub, server: Server, drainMs: number): Promise<void> {
+  await hub.close({ drainMs });
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeAllConnections();
+  await closed;
+}

@@ -1,0 +1,189 @@
+import type { Keep } from "../protocol/contract.ts";
+import { defaultLimits, type Limits, resolveLimits } from "../server/options.ts";
+import { type Flag, type Given, one, readBoolean, readFlags, readInteger, readText, UsageError } from "./flags.ts";
+
+export type BackendSetting = { readonly kind: "memory" } | { readonly kind: "lmdb"; readonly directory: string };
+
+export interface ApiKey {
+  /** For logs; `key` where none was given. */
+  readonly name: string;
+  readonly key: string;
+}
+
+const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** What `serve` was told. What is absent was not said, so that a config file's own word or the default holds. */
+export interface ServeSettings {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly secret: string | undefined;
+  readonly jwks: string | undefined;
+  readonly apiKeys: readonly ApiKey[];
+  readonly origins: readonly string[] | undefined;
+  readonly anonymous: boolean | undefined;
+  readonly dev: boolean;
+  readonly backend: BackendSetting | undefined;
+  readonly config: string | undefined;
+  readonly limits: Partial<Limits>;
+  readonly keep: Partial<Keep>;
+  readonly drainMs: number;
+  readonly logLevel: LogLevel;
+}
+
+type ServeFlag =
+  | "host"
+  | "port"
+  | "secret"
+  | "jwks"
+  | "api-key"
+  | "origin"
+  | "anonymous"
+  | "dev"
+  | "backend"
+  | "config"
+  | "limit"
+  | "keep-messages"
+  | "keep-ms"
+  | "drain-ms"
+  | "log-level";
+
+export const serveFlags: Readonly<Record<ServeFlag, Flag>> = {
+  host: { type: "string", valueHint: "ADDRESS", description: "where to listen; default 127.0.0.1" },
+  port: { type: "string", valueHint: "N", description: "default 8080; 0 takes any free one" },
+  secret: {
+    type: "string",
+    valueHint: "TEXT",
+    description: "checks tokens by HS256; other users see flags, so prefer FANFARE_SECRET",
+  },
+  jwks: { type: "string", valueHint: "URL", description: "checks tokens by the keys published there" },
+  "api-key": { type: "string", valueHint: "[NAME=]KEY", description: "a key of the operator", repeated: true },
+  origin: {
+    type: "string",
+    valueHint: "ORIGIN",
+    description: "lets pages of that origin in; * lets in all; default: the server's own",
+    repeated: true,
+  },
+  anonymous: { type: "boolean", description: "lets connections without a token in" },
+  dev: { type: "boolean", description: "opens everything and serves the chat, for a machine of your own" },
+  backend: {
+    type: "string",
+    valueHint: "memory|lmdb:DIR",
+    description: "where messages are kept; default lmdb:./.fanfare",
+  },
+  config: {
+    type: "string",
+    valueHint: "FILE",
+    description: "an ES module whose default export holds hub options; flags beat it",
+  },
+  limit: {
+    type: "string",
+    valueHint: "NAME=VALUE",
+    description: "sets a limit, e.g. requests_per_s=5000",
+    repeated: true,
+  },
+  "keep-messages": { type: "string", valueHint: "N", description: "messages kept of a room; default 1000" },
+  "keep-ms": { type: "string", valueHint: "N", description: "how long they are kept; default 24 hours" },
+  "drain-ms": { type: "string", valueHint: "N", description: "time to close connections in at shutdown; default 5000" },
+  "log-level": { type: "string", valueHint: logLevels.join("|"), description: "default info" },
+};
+
+const defaultPort = 8_080;
+const defaultDrainMs = 5_000;
+/** A timer of Node's cannot be longer. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/** Throws a UsageError, whose message names the flag or variable and what it takes. Reads nothing but its arguments. */
+export function readServeSettings(args: readonly string[], env: NodeJS.ProcessEnv): ServeSettings {
+  const given = readFlags(serveFlags, args, env);
+  const keepMessages = one(given["keep-messages"], readInteger(1));
+  const keepMs = one(given["keep-ms"], readInteger(1));
+  return {
+    host: one(given.host, readText) ?? "127.0.0.1",
+    port: one(given.port, readInteger(0, 65_535)) ?? defaultPort,
+    secret: one(given.secret, readText),
+    jwks: one(given.jwks, readKeySetUrl),
+    apiKeys: (given["api-key"]?.values ?? []).map((value) => readApiKey(value, given["api-key"]?.source ?? "")),
+    origins: given.origin?.values.map((value) => readOrigin(value, given.origin?.source ?? "")),
+    anonymous: one(given.anonymous, readBoolean),
+    dev: one(given.dev, readBoolean) ?? false,
+    backend: one(given.backend, readBackend),
+    config: one(given.config, readText),
+    limits: readLimits(given.limit),
+    keep: {
+      ...(keepMessages === undefined ? {} : { messages: keepMessages }),
+      ...(keepMs === undefined ? {} : { ms: keepMs }),
+    },
+    drainMs: one(given["drain-ms"], readInteger(0, maxTimerMs)) ?? defaultDrainMs,
+    logLevel: one(given["log-level"], readLogLevel) ?? "info",
+  };
+}
+
+/** The name of a limit on the wire and in flags: `requestsPerS` is `requests_per_s`. */
+function wireName(limit: string): string {
+  return limit.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+const limitsByWireName: ReadonlyMap<string, string> = new Map(
+  Object.keys(defaultLimits).map((name) => [wireName(name), name]),
+);
+
+function readLimits(given: Given | undefined): Partial<Limits> {
+  const limits: Record<string, number> = {};
+  for (const text of given?.values ?? []) {
+    const source = given?.source ?? "";
+    const [, name = "", value = ""] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+    const limit = limitsByWireName.get(name);
+    if (limit === undefined) {
+      const known = [...limitsByWireName.keys()].join(", ");
+      throw new UsageError(`${source} wants NAME=VALUE with a name of: ${known}; got ${JSON.stringify(text)}`);
+    }
+    limits[limit] = readInteger(1)(value, `${source} ${name}`);
+  }
+  return checkLimits(limits);
+}
+
+/** The rules between limits and the protocol are the hub's own; only their names differ here. */
+function checkLimits(limits: Partial<Limits>): Partial<Limits> {
+  try {
+    resolveLimits(limits);
+    return limits;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UsageError(error.message.replace(/\b[a-z]+[A-Z]\w*/, wireName));
+  }
+}
+
+/** KEY or NAME=KEY. A key may itself hold or end with `=` (base64): only a plain name before it is a name. */
+function readApiKey(text: string, source: string): ApiKey {
+  const named = /^([A-Za-z0-9_-]{1,64})=([^=].*)$/s.exec(text);
+  const key = named?.[2] ?? text;
+  if (key === "" || /[\s,]/.test(key))
+    throw new UsageError(`${source} wants KEY or NAME=KEY, without spaces or commas`);
+  return { name: named?.[1] ?? "key", key };
+}
+
+function readOrigin(text: string, source: string): string {
+  if (text === "*" || (URL.canParse(text) && new URL(text).origin === text)) return text;
+  throw new UsageError(`${source} wants * or an origin such as https://app.example.com, got ${JSON.stringify(text)}`);
+}
+
+function readKeySetUrl(text: string, source: string): string {
+  if (/^(https?|file):/i.test(text) && URL.canParse(text)) return text;
+  throw new UsageError(`${source} wants an https:, http: or file: URL, got ${JSON.stringify(text)}`);
+}
+
+function readBackend(text: string, source: string): BackendSetting {
+  if (text === "memory") return { kind: "memory" };
+  const directory = /^lmdb:(.+)$/s.exec(text)?.[1];
+  if (directory !== undefined) return { kind: "lmdb", directory };
+  throw new UsageError(`${source} wants memory or lmdb:DIR, got ${JSON.stringify(text)}`);
+}
+
+function readLogLevel(text: string, source: string): LogLevel {
+  const level = logLevels.find((known) => known === text);
+  if (level === undefined)
+    throw new UsageError(`${source} wants one of ${logLevels.join(", ")}, got ${JSON.stringify(text)}`);
+  return level;
+}
