@@ -14,8 +14,8 @@ const hostShape = new RegExp(`^${hostAndPort}$`);
 /**
  * Whether a request may come from where it says (P-15): without `Origin` it is no browser's and passes. A list holds
  * origins (`https://app.example.com`), compared by scheme, host and port; `https://*.example.com` for every host under
- * one, not that one itself; `null`; or `*` for all. Without a list only the server's own host is let in, with either
- * scheme, because a proxy may speak TLS for it.
+ * one, not that one itself; or `*` for all. `null` is on no list, but `*` lets it in. Without a list only the server's
+ * own host is let in, with either scheme, because a proxy may speak TLS for it.
  */
 export function originAllowed(
   request: { readonly headers: IncomingHttpHeaders },
@@ -24,7 +24,7 @@ export function originAllowed(
   // Node joins repeated Origin headers with a comma, which no origin has, so that two of them are malformed here.
   const given = request.headers.origin?.toLowerCase();
   if (given === undefined) return true;
-  if (given === "null") return origins?.some((entry) => entry === "*" || entry === "null") ?? false;
+  if (given === "null") return origins?.includes("*") ?? false;
   const origin = parse(originShape, given);
   if (origin === undefined) return false;
   if (origins === undefined) return isOwnHost(origin, request.headers.host);
@@ -33,14 +33,14 @@ export function originAllowed(
 
 /**
  * Whether a cookie sent along counts (P-11): with an allowed `Origin`, or without one where `Sec-Fetch-Site` is
- * `same-origin`. An origin that is let in by `*` or `null` alone does not count, or any page could act as its visitor.
+ * `same-origin`. An origin that is let in by `*` alone does not count, or any page could act as its visitor.
  */
 export function cookieCounts(
   request: { readonly headers: IncomingHttpHeaders },
   origins: readonly string[] | undefined,
 ): boolean {
   if (request.headers.origin === undefined) return request.headers["sec-fetch-site"] === "same-origin";
-  const named = origins?.filter((entry) => entry !== "*" && entry !== "null");
+  const named = origins?.filter((entry) => entry !== "*");
   if (originAllowed(request, named)) return true;
   return (origins?.includes("*") ?? false) && originAllowed(request, undefined);
 }
@@ -48,7 +48,7 @@ export function cookieCounts(
 /** Throws a TypeError naming the first entry that could never match, e.g. one with a path. */
 export function checkOrigins(origins: readonly string[]): void {
   for (const entry of origins) {
-    if (entry === "*" || entry === "null" || entryShape.test(entry.toLowerCase())) continue;
+    if (entry === "*" || entryShape.test(entry.toLowerCase())) continue;
     throw new TypeError(`an origin must look like https://app.example.com, got ${JSON.stringify(entry)}`);
   }
 }
