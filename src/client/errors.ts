@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../protocol/codes.ts";
-import type { Issue } from "../protocol/frames.ts";
+import type { ErrorFrame, Issue } from "../protocol/frames.ts";
 
 /**
  * What a client itself can say, beside the server's codes (P-60):
@@ -49,4 +49,19 @@ export class FanfareError extends Error {
     this.retryAfterMs = facts.retryAfterMs;
     this.issues = facts.issues ?? [];
   }
+}
+
+/** The error that an `error` frame tells. Fields of a wrong type are left out. */
+export function errorOf(frame: ErrorFrame): FanfareError {
+  const { code, message, room, retry_after_ms, issues } = frame;
+  return new FanfareError(code, `${message ?? code}`, {
+    room,
+    retryAfterMs: hintOf(retry_after_ms) || undefined,
+    issues: Array.isArray(issues) ? issues : [],
+  });
+}
+
+/** A server's `retry_after_ms` as far as it is one; 0 otherwise. */
+export function hintOf(value: unknown): number {
+  return typeof value === "number" && value > 0 ? value : 0;
 }

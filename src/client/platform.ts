@@ -8,6 +8,8 @@ export interface WebSocketLike {
   onerror: ((event: never) => void) | null;
   send(text: string): void;
   close(code?: number): void;
+  /** Only the package `ws` has it: ends a dead connection without waiting for the other side's close. */
+  terminate?(): void;
 }
 
 export type WebSocketClass = new (url: string, protocols: string[]) => WebSocketLike;
@@ -50,8 +52,11 @@ export interface ClientLimits {
   readonly inFlight: number;
 }
 
-/** What the platform tells: `up` and `down` of the network, `look` (the page is seen again), page cache in and out. */
-export type PlatformNews = "up" | "down" | "look" | "freeze" | "thaw";
+/**
+ * What the platform tells: the network is `up` or `down`; the page is seen again (`look`), also when it comes out of the
+ * page cache; the page goes into that cache (`freeze`).
+ */
+export type PlatformNews = "up" | "down" | "look" | "freeze";
 
 /** The world, as far as a client touches it. */
 export interface Platform {
@@ -59,10 +64,29 @@ export interface Platform {
   now(): number;
   /** From 0 up to but not 1. */
   random(): number;
-  /** 22 random characters of `A-Z a-z 0-9 - _`, or as many as are as good. */
+  /** 22 random characters of `A-Z a-z 0-9 _ -`: 128 bits, for keys and the names of anonymous users. */
   randomKey(): string;
   setTimer(run: () => void, ms: number): unknown;
   clearTimer(timer: unknown): void;
-  /** Calls the listener until undone. */
+  /** Calls the listener with `up` or `down` at once, and with all news until undone. */
   watch(listener: (news: PlatformNews) => void): () => void;
 }
+
+export const defaultTiming: ClientTiming = {
+  connectMs: 15_000,
+  backoffMs: 1_000,
+  maxBackoffMs: 30_000,
+  waitMs: 30_000,
+  spreadMs: 5_000,
+  minUptimeMs: 5_000,
+  probeMs: 5_000,
+  maxHintMs: 300_000,
+  requestMs: 30_000,
+};
+
+export const defaultLimits: ClientLimits = {
+  queuedPublishes: 1_000,
+  queuedBytes: 1_048_576,
+  queuedHistory: 20,
+  inFlight: 1,
+};

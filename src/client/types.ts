@@ -41,8 +41,8 @@ export interface ClientOptions<C extends Contract = OpenContract> {
    */
   readonly anonymous?: string;
   /**
-   * The contract, for checks at run time: what is sent is checked before it is sent, what arrives before the app sees it.
-   * The server has already run the schemas' transforms, so data is handed on as it came; a schema must accept its own
+   * The contract, for checks at run time: what is sent is checked before it is sent, messages and signals that arrive
+   * before the app sees them; one that does not fit is told by the room's `error` event instead. The server has already run the schemas' transforms, so data is handed on as it came; a schema must accept its own
    * output. Schemas that answer with a promise are left to the server.
    */
   readonly rooms?: C;

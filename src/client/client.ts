@@ -1,0 +1,16 @@
+import type { Contract } from "../protocol/contract.ts";
+import type { AckFrame, ErrorFrame, HistoryFrame, ServerFrame } from "../protocol/frames.ts";
+import { hostPlatform } from "./browser.ts";
+import { checkEvent, specFinder, type FindSpec } from "./checks.ts";
+import { backoffMs } from "./delays.ts";
+import { dialer } from "./dialer.ts";
+import { Emitter } from "./emitter.ts";
+import { errorOf, FanfareError, hintOf } from "./errors.ts";
+import { Line, type WelcomeFrame } from "./line.ts";
+import { Membership } from "./membership.ts";
+import { Outbox } from "./outbox.ts";
+import { Pacer } from "./pacer.ts";
+import { Pages } from "./pages.ts";
+import { defaultLimits, defaultTiming, type ClientTiming, type Platform } from "./platform.ts";
+import { RoomHandle, type RoomOwner } from "./room.ts";
+import type * as T from "./types.ts";
