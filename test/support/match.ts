@@ -93,7 +93,7 @@ function firstFault(faults: (string | undefined)[]): string | undefined {
 }
 
 function escape(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\/-]/g, String.raw`\$&`);
+  return text.replace(/[.*+?^${}()|[\]\\/]/g, String.raw`\$&`);
 }
 
 function show(value: unknown): string {
