@@ -1,12 +1,11 @@
 import { formatCursor, parseCursor, type Cursor } from "../protocol/cursor.ts";
-import type { ErrorCode } from "../protocol/codes.ts";
 import type { RoomSpec, Schemas } from "../protocol/contract.ts";
 import type { JoinedFrame, MessageFrame, PresenceFrame, Right, ServerFrame, SignalFrame } from "../protocol/frames.ts";
 import { checkData, checkEvent } from "./checks.ts";
 import type { Emitter } from "./emitter.ts";
-import { FanfareError } from "./errors.ts";
+import type { FanfareError } from "./errors.ts";
 import { applyPresence, listOf, type PresenceList } from "./presence.ts";
-import type { JoinOptions, PresenceChange, RoomEvents, RoomState } from "./types.ts";
+import type { JoinOptions, Left, PresenceChange, RoomEvents, RoomState } from "./types.ts";
 
 /** What a join carried, to tell what its answer means. */
 interface Ask {
@@ -35,6 +34,10 @@ export class Membership {
   /** A refused join that may be repeated waits until then. */
   notBefore = 0;
   failures = 0;
+  /** The presence data that the server was last given is not the newest. */
+  wantsPresenceSent = false;
+  /** The id of a `presence` that is not answered yet. One at a time: in between only the newest data counts. */
+  presenceId: string | undefined;
   #position: Cursor | undefined;
   #since: string | undefined;
   #history: number | undefined;
@@ -71,6 +74,14 @@ export class Membership {
     if (fault !== undefined) throw fault;
     // What later joins send is what was given now, whatever the app does to its object.
     this.#data = JSON.parse(JSON.stringify(data));
+    this.wantsPresenceSent = true;
+  }
+
+  /** The presence data to send now, as JSON text. */
+  presenceFrame(id: string): string {
+    this.presenceId = id;
+    this.wantsPresenceSent = false;
+    return JSON.stringify({ type: "presence", id, room: this.name, data: this.#data });
   }
 
   /** The join to send now, as JSON text. */
@@ -79,7 +90,7 @@ export class Membership {
     const since = resumes ? (this.cursor ?? this.#since) : undefined;
     const history = resumes ? this.#history : undefined;
     this.#ask = { id, since };
-    this.wantsJoin = false;
+    this.wantsJoin = this.wantsPresenceSent = false;
     const presence = this.#wantsPresence || undefined;
     return JSON.stringify({ type: "join", id, room: this.name, since, history, presence, data: this.#data });
   }
@@ -89,24 +100,31 @@ export class Membership {
     this.wantsJoin = true;
     this.notBefore = 0;
     this.failures = 0;
-    this.#ask = undefined;
+    this.#ask = this.presenceId = undefined;
     if (this.state === "joined") this.#enter("joining");
   }
 
-  /** Whether a join with this id is waited for. */
-  asked(id: string | undefined): boolean {
-    return id !== undefined && this.#ask?.id === id;
+  /** Whether a join is waited for: any, or the one with this id. */
+  asked(id?: string): boolean {
+    return this.#ask !== undefined && (id === undefined || this.#ask.id === id);
+  }
+
+  /** The join that was waited for is to be sent again, then. */
+  retryJoin(at: number): void {
+    this.#ask = undefined;
+    this.wantsJoin = true;
+    this.notBefore = at;
   }
 
   /** Not to be repeated: an operator's removal, or a refusal. */
-  end(reason: ErrorCode | "removed", error: FanfareError): void {
+  end(reason: Left["reason"], error: FanfareError): void {
     this.#enter("left");
     this.tell("left", { reason, error });
   }
 
   joined(frame: JoinedFrame): void {
     // Answers to joins of an earlier membership in this room, or overtaken by a later join, are of no concern.
-    if (!this.asked(frame.re)) return;
+    if (frame.re === undefined || !this.asked(frame.re)) return;
     const since = this.#ask?.since;
     const begins = this.state === "joining";
     const resumed = begins && (this.#wasJoined || since !== undefined);
@@ -163,13 +181,14 @@ export class Membership {
     else this.tell("gap", { after, cursor, reason });
   }
 
-  /** `user` is this client's own; `settled` tells that no change of its own data is on its way. */
-  changed(frame: PresenceFrame, user: string | undefined, settled: boolean): void {
+  /** `user` is this client's own. */
+  changed(frame: PresenceFrame, user: string | undefined): void {
     if (this.state !== "joined") return;
     const { list, change } = applyPresence(this.presence, frame);
     this.presence = list;
     this.members = frame.members;
     // P-40: another tab of this user may have changed the data. A rejoin from here must not put the old back.
+    const settled = this.presenceId === undefined && !this.wantsPresenceSent;
     if (settled && this.#data !== undefined && user !== undefined && list.has(user)) this.#data = list.get(user);
     this.#tellPresence(change);
   }

@@ -155,12 +155,17 @@ export class Outbox {
     }
   }
 
+  /** Fails what an earlier connection sent. */
+  failUnsure(error: FanfareError): void {
+    for (const entry of this.#byId.values()) if (entry.unsure) this.#fail(entry, error);
+  }
+
   /** The next time at which there is something to do, apart from answers. */
-  nextAt(now: number, readyAt: number, sender: Sender): number {
+  nextAt(now: number, readyAt: number, canSend: Sender["canSend"]): number {
     let next = Infinity;
     for (const entry of this.#byId.values()) next = Math.min(next, this.#expiry(entry));
     for (const [room, line] of this.#lines) {
-      if (sender.canSend(room) && this.#ready(line).length > 0) {
+      if (canSend(room) && this.#ready(line).length > 0) {
         next = Math.min(next, Math.max(now, line.notBefore, readyAt));
       }
     }

@@ -1,4 +1,3 @@
-import type { ErrorCode } from "../protocol/codes.ts";
 import type {
   Contract,
   EventNameOf,
@@ -42,8 +41,9 @@ export interface ClientOptions<C extends Contract = OpenContract> {
   readonly anonymous?: string;
   /**
    * The contract, for checks at run time: what is sent is checked before it is sent, messages and signals that arrive
-   * before the app sees them; one that does not fit is told by the room's `error` event instead. The server has already run the schemas' transforms, so data is handed on as it came; a schema must accept its own
-   * output. Schemas that answer with a promise are left to the server.
+   * before the app sees them; one that does not fit is told by the room's `error` event instead. The server has already
+   * run the schemas' transforms, so data is handed on as it came; a schema must accept its own output. Schemas that
+   * answer with a promise are left to the server.
    */
   readonly rooms?: C;
   /** Absent: the global one. In Node 20: that of the package `ws`. */
@@ -286,6 +286,6 @@ export interface Reset {
 
 export interface Left {
   /** `removed`: by an operator. An error's code: the join, or the right to stay, was refused. */
-  readonly reason: "removed" | ErrorCode;
+  readonly reason: "removed" | FanfareError["code"];
   readonly error: FanfareError;
 }
