@@ -55,7 +55,8 @@ export interface JoinFrame {
   room: string;
   since: Cursor | undefined;
   history: number | undefined;
-  presence: boolean;
+  /** undefined: not given, so an earlier join's stays (P-24). */
+  presence: boolean | undefined;
   /** undefined: not given, so an earlier join's stays (P-24). */
   data: Json | undefined;
 }

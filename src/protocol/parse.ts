@@ -51,7 +51,7 @@ function readFrame(fields: Fields): ClientFrame | undefined {
         room: fields.roomName(),
         since: fields.cursor("since"),
         history: fields.optional("history", isCount),
-        presence: fields.optional("presence", isBoolean) ?? false,
+        presence: fields.optional("presence", isBoolean),
         data: fields.has("data") ? fields.data() : undefined,
       };
     case "leave":

@@ -1,7 +1,7 @@
 import type { Backend } from "../backends/backend.ts";
 import type { Contract, Keep } from "../protocol/contract.ts";
 import { defaults } from "../protocol/limits.ts";
-import type { Authenticate } from "./auth/identity.ts";
+import type { Authenticate, RoomRights } from "./auth/identity.ts";
 
 /** Every bound of a hub. Names end in their unit; counts have none. */
 export interface Limits {
@@ -66,6 +66,8 @@ export interface HubOptions<C extends Contract = Contract> {
   readonly auth?: Authenticate;
   /** Whether a connection without credentials is let in, as a user of its own (P-18). */
   readonly anonymous?: boolean;
+  /** What anonymous users may do. Absent: every room that the contract and handlers allow. */
+  readonly anonymousRooms?: RoomRights;
   /** The cookie that holds a token (P-11). Absent: no cookie counts. */
   readonly cookie?: string;
   /** Origins let in, e.g. `https://app.example.com`; `*` for all. Absent: the server's own host (P-15). */
@@ -84,7 +86,8 @@ export function resolveLimits(given: Partial<Limits> = {}): Limits {
   const limits = { ...defaultLimits, ...given };
   for (const [name, value] of Object.entries(limits)) {
     if (!(name in defaultLimits)) throw new RangeError(`unknown limit ${name}; known: ${Object.keys(defaultLimits).join(", ")}`);
-    if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`limit ${name} must be a positive integer, got ${value}`);
+    const least = name === "graceMs" ? 0 : 1;
+    if (!Number.isSafeInteger(value) || value < least) throw new RangeError(`limit ${name} must be an integer from ${least} on, got ${value}`);
   }
   if (limits.dedupeMs < defaults.dedupeMs) {
     throw new RangeError(`limit dedupeMs must be at least ${defaults.dedupeMs} (P-31), got ${limits.dedupeMs}`);

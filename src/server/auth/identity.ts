@@ -33,6 +33,8 @@ export interface Credentials {
 export interface RequestFacts {
   readonly path: string;
   readonly query: URLSearchParams;
+  /** The room in the path (P-10), percent-decoded; undefined: none. */
+  readonly room?: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly address: string;
 }

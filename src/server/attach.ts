@@ -1,0 +1,45 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { refusal, writeRefusal } from "./upgrade.ts";
+
+/** What a hub does with the requests on its path. */
+export interface PathOwner {
+  readonly owns: (request: IncomingMessage) => boolean;
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  readonly request: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+/**
+ * Takes over a path of any node:http server, by wrapping its `emit`: as one listener among others, the framework's own
+ * would answer 404 or end the socket while we still ask who it is. All other requests go by untouched. Returns what
+ * undoes it.
+ */
+export function takePath(server: Server, owner: PathOwner): () => void {
+  const own = Object.getOwnPropertyDescriptor(server, "emit");
+  const emit = server.emit;
+  const wrapped = function (this: Server, event: string, ...args: unknown[]): boolean {
+    const request = args[0] as IncomingMessage;
+    if (event === "upgrade" && owner.owns(request)) {
+      owner.upgrade(request, args[1] as Duplex, args[2] as Buffer);
+      return true;
+    }
+    if (event === "request" && owner.owns(request)) {
+      owner.request(request, args[1] as ServerResponse);
+      return true;
+    }
+    return Reflect.apply(emit, this, [event, ...args]) as boolean;
+  };
+  Object.defineProperty(server, "emit", { value: wrapped, configurable: true, writable: true });
+  // Node gives upgrades to a server only while it has a listener for them.
+  const others = (_request: IncomingMessage, socket: Duplex): void => {
+    if (server.listenerCount("upgrade") === 1) writeRefusal(socket, refusal(404, "nothing here speaks WebSocket"));
+  };
+  server.on("upgrade", others);
+  return () => {
+    server.off("upgrade", others);
+    // Someone may have wrapped it after us; then ours stays in the chain, as a pass-through that owns nothing.
+    if (server.emit !== wrapped) return;
+    if (own === undefined) Reflect.deleteProperty(server, "emit");
+    else Object.defineProperty(server, "emit", own);
+  };
+}

@@ -1,0 +1,84 @@
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { compilePattern, type Contract, type Keep, type Matcher, type RoomSpec } from "../protocol/contract.ts";
+import type { Issue } from "../protocol/frames.ts";
+import { isPersonalRoom } from "../protocol/names.ts";
+import type { RoomHandlers } from "./handlers.ts";
+import { Refused } from "./refused.ts";
+
+/** What the contract and the app say of one room. */
+export interface RoomKind {
+  readonly pattern: string;
+  readonly spec: RoomSpec;
+  /** How long messages are kept; false: no log. */
+  readonly keep: Keep | false;
+  handlers: RoomHandlers;
+}
+
+interface Entry extends RoomKind {
+  readonly match: Matcher;
+}
+
+/** At most so many faults of a schema are told. */
+const maxIssues = 20;
+
+/** The contract, made ready to look up rooms by name. */
+export class Catalog {
+  readonly #entries: Entry[];
+
+  /** Throws a TypeError on a pattern that could never match. */
+  constructor(contract: Contract, keep: Keep) {
+    this.#entries = Object.entries(contract).map(([pattern, spec]) => ({
+      pattern,
+      spec,
+      keep: spec.keep === false ? false : { ...keep, ...spec.keep },
+      handlers: {},
+      match: compilePattern(pattern),
+    }));
+  }
+
+  /** Throws a TypeError where the contract has no such pattern, or it has handlers already. */
+  setHandlers(pattern: string, handlers: RoomHandlers): void {
+    const entry = this.#entries.find((e) => e.pattern === pattern);
+    if (entry === undefined) {
+      throw new TypeError(`no room pattern ${pattern}; there are: ${this.#entries.map((e) => e.pattern).join(", ")}`);
+    }
+    if (Object.keys(entry.handlers).length > 0) throw new TypeError(`room pattern ${pattern} has handlers already`);
+    entry.handlers = handlers;
+  }
+
+  /** The first pattern that matches; a personal room only by `**` or a pattern that begins with `@`. */
+  find(room: string): { kind: RoomKind; params: Readonly<Record<string, string>> } | undefined {
+    const personal = isPersonalRoom(room);
+    for (const entry of this.#entries) {
+      if (personal && entry.pattern !== "**" && !isPersonalRoom(entry.pattern)) continue;
+      const params = entry.match(room);
+      if (params !== undefined) return { kind: entry, params };
+    }
+    return undefined;
+  }
+}
+
+/** The schema of an event, or undefined where any data will do. Throws `unknown_event` where the event is not listed. */
+export function schemaOf(schemas: RoomSpec["events"], event: string): StandardSchemaV1 | undefined {
+  if (schemas === undefined) return undefined;
+  const schema = Object.hasOwn(schemas, event) ? schemas[event] : undefined;
+  if (schema === undefined) throw new Refused("unknown_event", "this room has no such event");
+  return schema;
+}
+
+/** The schema's output. Throws `invalid_data` with its issues. */
+export async function validate(schema: StandardSchemaV1 | undefined, value: unknown): Promise<unknown> {
+  if (schema === undefined) return value;
+  const result = await schema["~standard"].validate(value);
+  if (result.issues === undefined) return result.value;
+  const issues = result.issues.slice(0, maxIssues).map(toIssue);
+  throw new Refused("invalid_data", "the data does not fit the room's contract", { issues });
+}
+
+function toIssue(issue: StandardSchemaV1.Issue): Issue {
+  const path = issue.path?.map((part) => {
+    const key = typeof part === "object" ? part.key : part;
+    return typeof key === "number" ? key : String(key);
+  });
+  return path === undefined ? { message: issue.message } : { message: issue.message, path };
+}

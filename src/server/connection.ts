@@ -1,0 +1,185 @@
+import type { Duplex } from "node:stream";
+import { WebSocket } from "ws";
+import { closeCodes, leavesAtOnce } from "../protocol/codes.ts";
+import type { Identity } from "./auth/identity.ts";
+import { Outbox, type OutboxOwner } from "./outbox.ts";
+import type { Room } from "./room.ts";
+import type { Session, SessionPeer } from "./session.ts";
+import type { Turn } from "./turn.ts";
+import { frameText } from "./wire.ts";
+
+/** WebSocket pings and pongs that one connection may send in a second; more is a flood (close 1008). */
+const maxControlFrames = 100;
+const controlWindowMs = 1_000;
+
+/** The class that `ws` makes for each socket; it knows its connection, so that one set of listeners serves all. */
+export class Socket extends WebSocket {
+  connection: Connection | undefined;
+}
+
+/** What takes text before `welcome`: the wait for credentials. */
+export type TextHandler = (text: string) => void;
+
+export interface ConnectionContext {
+  readonly turn: Turn;
+  readonly outboxBytes: number;
+  readonly monotonic: () => number;
+  readonly graceMs: number;
+  /** Called once, when the connection has ended, whoever ended it. */
+  readonly ended: (connection: Connection, code: number) => void;
+}
+
+/** One socket: who it is, what is in flight, when it was last heard of. */
+export class Connection implements SessionPeer, OutboxOwner {
+  readonly id: string;
+  readonly address: string;
+  readonly socket: Socket;
+  readonly stream: Duplex;
+  readonly deflated: boolean;
+  readonly outbox: Outbox;
+  readonly joined: Map<string, Room> = new Map();
+  joining = 0;
+  closed = false;
+  identity: Identity = nobody;
+  /** Set by `welcome`. */
+  session: Session | undefined;
+  /** Takes what comes before `welcome`. */
+  early: TextHandler | undefined;
+  /** Monotonic times; the heartbeat's. */
+  heardAt: number;
+  pingAt: number;
+  /** Until when the first `auth` must come; undefined: none is awaited. */
+  authBy: number | undefined;
+  /** P-17: `reauth` was sent for the token at hand. */
+  reauthTold = false;
+  /** A message that began and has not ended: how many had come in before it, and since when it was seen. */
+  unfinished: { messages: number; since: number } | undefined;
+  /** Messages that came in whole. */
+  messages = 0;
+  /** P-53: what `drain` told; the grace of its user's presence begins when it is over. */
+  retryAfterMs = 0;
+  readonly #context: ConnectionContext;
+  #controlFrames = 0;
+  #controlSince = 0;
+
+  constructor(context: ConnectionContext, socket: Socket, stream: Duplex, id: string, address: string) {
+    this.#context = context;
+    this.id = id;
+    this.address = address;
+    this.socket = socket;
+    this.stream = stream;
+    this.deflated = socket.extensions !== "";
+    this.outbox = new Outbox(this);
+    this.heardAt = this.pingAt = context.monotonic();
+    socket.connection = this;
+    socket.on("message", onMessage).on("close", onClose).on("error", onError).on("ping", onPing).on("pong", onPong);
+  }
+
+  get turn(): Turn {
+    return this.#context.turn;
+  }
+
+  get outboxBytes(): number {
+    return this.#context.outboxBytes;
+  }
+
+  get user(): string {
+    return this.identity.user;
+  }
+
+  send(text: string): void {
+    this.outbox.push(frameText(text));
+  }
+
+  /** P-61. What was sent before goes out first; nothing is sent or taken after. */
+  close(code: number, reason: string): void {
+    if (this.closed) return;
+    this.outbox.flush();
+    // Writing can have found the reader too slow, which closed it.
+    if (this.closed) return;
+    this.#end(code);
+    this.socket.close(code, reason);
+    // After our close frame all that comes is thrown away, and a peer that never answers is cut by `ws`.
+    this.socket.resume();
+  }
+
+  overflowed(): void {
+    this.#end(closeCodes.slowReader);
+    this.socket.close(closeCodes.slowReader, "too slow a reader");
+  }
+
+  renewed(identity: Identity): void {
+    this.identity = identity;
+    this.reauthTold = false;
+  }
+
+  /** The socket has closed, or broke the framing, so that `ws` closes it. */
+  lost(code: number): void {
+    if (!this.closed) this.#end(code);
+  }
+
+  receive(data: Buffer, isBinary: boolean): void {
+    if (this.closed) return;
+    this.heardAt = this.#context.monotonic();
+    this.messages++;
+    if (isBinary) this.close(closeCodes.binary, "text frames only");
+    else if (this.session !== undefined) this.session.receive(data.toString());
+    else this.early?.(data.toString());
+  }
+
+  /** A WebSocket ping (answered) or pong. */
+  control(ping: Buffer | undefined): void {
+    if (this.closed) return;
+    const now = (this.heardAt = this.#context.monotonic());
+    if (now - this.#controlSince > controlWindowMs) {
+      this.#controlSince = now;
+      this.#controlFrames = 0;
+    }
+    if (++this.#controlFrames > maxControlFrames) this.close(closeCodes.policy, "too many pings");
+    else if (ping !== undefined) this.socket.pong(ping);
+  }
+
+  #end(code: number): void {
+    this.closed = true;
+    this.early = undefined;
+    this.outbox.close();
+    this.session?.end(leavesAtOnce(code) ? 0 : this.#context.graceMs + this.retryAfterMs);
+    this.#context.ended(this, code);
+  }
+}
+
+const nobody: Identity = { user: "" };
+
+function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
+  connectionOf(this)?.receive(data as Buffer, isBinary);
+}
+
+function onClose(this: WebSocket, code: number): void {
+  connectionOf(this)?.lost(code);
+}
+
+/** A broken frame: `ws` closes with the code that fits; the peer may come back, so its users have their grace. */
+function onError(this: WebSocket): void {
+  connectionOf(this)?.lost(closeCodes.protocolError);
+}
+
+function onPing(this: WebSocket, data: Buffer): void {
+  connectionOf(this)?.control(data);
+}
+
+function onPong(this: WebSocket): void {
+  connectionOf(this)?.control(undefined);
+}
+
+function connectionOf(socket: WebSocket): Connection | undefined {
+  return socket instanceof Socket ? socket.connection : undefined;
+}
+
+/**
+ * Whether a message has begun and not ended: fragments wait for their last one, or a frame for its rest. `ws` offers no
+ * event for it, so this reads its receiver; a test would tell if a newer `ws` named these fields otherwise.
+ */
+export function isMidMessage(socket: WebSocket): boolean {
+  const receiver = (socket as unknown as { _receiver?: { _fragmented: number; _state: number } })._receiver;
+  return receiver !== undefined && (receiver._fragmented !== 0 || receiver._state !== 0);
+}

@@ -1,0 +1,119 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer, type Server as TypedServer } from "ws";
+import type { Admission } from "./admission.ts";
+import { queryOf } from "./auth/credentials.ts";
+import type { RequestFacts } from "./auth/identity.ts";
+import { originAllowed } from "./auth/origin.ts";
+import { Connection, Socket, type ConnectionContext } from "./connection.ts";
+import type { Connections } from "./connections.ts";
+import type { Limits } from "./options.ts";
+import { checkUpgrade, refusal, selectProtocol, writeRefusal, type UpgradeRefusal } from "./upgrade.ts";
+
+/** A close is answered at once by any living peer; another is cut after this. */
+const closeTimeoutMs = 5_000;
+/** What a client refused for a full or leaving server is told to wait. */
+const retryAfterS = "5";
+
+export interface DoorContext {
+  readonly path: string;
+  readonly origins: readonly string[] | undefined;
+  readonly limits: Limits;
+  readonly deflate: boolean;
+  readonly connections: Connections;
+  readonly connection: ConnectionContext;
+  readonly admission: Admission;
+  readonly newId: () => string;
+  /** Whether new connections are turned away (P-15). */
+  readonly draining: () => boolean;
+  readonly opened: (connection: Connection) => void;
+}
+
+/** What stands before a connection: the upgrade request and all that can be refused in HTTP (P-10, P-15). */
+export class Door {
+  readonly #context: DoorContext;
+  readonly #server: TypedServer<typeof Socket>;
+
+  constructor(context: DoorContext) {
+    this.#context = context;
+    const options = {
+      noServer: true,
+      clientTracking: false,
+      // Pings are counted and answered by the connection.
+      autoPong: false,
+      perMessageDeflate: context.deflate,
+      maxPayload: context.limits.messageBytes,
+      closeTimeout: closeTimeoutMs,
+      handleProtocols: selectProtocol,
+      WebSocket: Socket,
+    };
+    this.#server = new WebSocketServer(options);
+  }
+
+  /** Whether a request's path is the hub's: `/ws`, or `/ws/` and a room. */
+  owns(request: IncomingMessage): boolean {
+    const path = pathOf(request);
+    return path === this.#context.path || path.startsWith(`${this.#context.path}/`);
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const refused = checkUpgrade(request) ?? this.#refuse(request);
+    if (refused !== undefined) {
+      writeRefusal(socket, refused);
+      return;
+    }
+    this.#server.handleUpgrade(request, socket, head, (ws) => this.#open(ws, request, socket));
+  }
+
+  #refuse(request: IncomingMessage): UpgradeRefusal | undefined {
+    const { origins, limits, connections, draining } = this.#context;
+    const retry = { "Retry-After": retryAfterS };
+    if (!originAllowed(request, origins)) return refusal(403, "this origin is not allowed");
+    if (draining()) return refusal(503, "going away", retry);
+    if (connections.size >= limits.connections) return refusal(503, "full", retry);
+    if (connections.countOf(addressOf(request)) >= limits.connectionsPerAddress) {
+      return refusal(429, "too many connections from this address", retry);
+    }
+    return undefined;
+  }
+
+  #open(socket: Socket, request: IncomingMessage, stream: Duplex): void {
+    const { connection: context, connections, newId, admission, opened } = this.#context;
+    const facts = this.#factsOf(request);
+    const connection = new Connection(context, socket, stream, newId(), facts.address);
+    connections.add(connection);
+    opened(connection);
+    void admission.admit(connection, request, facts);
+  }
+
+  #factsOf(request: IncomingMessage): RequestFacts {
+    const path = pathOf(request);
+    const room = path.length > this.#context.path.length ? path.slice(this.#context.path.length + 1) : undefined;
+    return {
+      path,
+      query: queryOf(request.url),
+      headers: request.headers,
+      address: addressOf(request),
+      ...(room !== undefined && { room: decodeOnce(room) }),
+    };
+  }
+}
+
+function pathOf(request: IncomingMessage): string {
+  const url = request.url ?? "";
+  const mark = url.indexOf("?");
+  return mark === -1 ? url : url.slice(0, mark);
+}
+
+function addressOf(request: IncomingMessage): string {
+  return request.socket.remoteAddress ?? "";
+}
+
+/** A malformed escape gives a name that P-20 refuses, so that the client is told over the socket. */
+function decodeOnce(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
+}

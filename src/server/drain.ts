@@ -1,0 +1,39 @@
+import { closeCodes } from "../protocol/codes.ts";
+import { encodeFrame } from "../protocol/encode.ts";
+import type { Connection } from "./connection.ts";
+
+/** P-53: clients are told to come back within this after their close, each at its own moment. */
+const spreadMs = 2_000;
+/** How often a connection that is to be closed is asked whether its requests are answered. */
+const pollMs = 10;
+
+export interface DrainOptions {
+  readonly drainMs: number;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+}
+
+/**
+ * Sends every connection on its way (P-53): `drain` at once, and closes spread evenly over `drainMs`, each after what
+ * its client has asked is answered. Resolves when all are closed, which is within `drainMs`.
+ */
+export async function drain(connections: readonly Connection[], { drainMs, random }: DrainOptions): Promise<void> {
+  for (const connection of connections) {
+    connection.retryAfterMs = Math.floor(random() * spreadMs);
+    connection.send(encodeFrame({ type: "drain", retry_after_ms: connection.retryAfterMs }));
+  }
+  const endAt = performance.now() + drainMs;
+  await Promise.all(
+    connections.map(async (connection, i) => {
+      await sleep((drainMs * i) / connections.length);
+      while (!connection.closed && (connection.session?.pending ?? 0) > 0 && performance.now() < endAt) {
+        await sleep(pollMs);
+      }
+      connection.close(closeCodes.restart, "restart");
+    }),
+  );
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

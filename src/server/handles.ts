@@ -1,0 +1,195 @@
+import { closeCodes } from "../protocol/codes.ts";
+import type {
+  Contract,
+  EventNameOf,
+  EventsOf,
+  InputOf,
+  PatternOf,
+  SignalsOf,
+  SpecOf,
+} from "../protocol/contract.ts";
+import { decodeJson, encodeJson, encodeKept, encodeSignal } from "../protocol/encode.ts";
+import type { KeptMessage, Member } from "../protocol/frames.ts";
+import { isRoomName } from "../protocol/names.ts";
+import { maxHistoryPage } from "../protocol/limits.ts";
+import type { Revocations } from "./auth/revocations.ts";
+import type { RoomKind } from "./catalog.ts";
+import type { Clock } from "./clock.ts";
+import type { Connection } from "./connection.ts";
+import type { Connections } from "./connections.ts";
+import { refOf, type Published } from "./publisher.ts";
+import { Refused } from "./refused.ts";
+import type { RequestContext } from "./requests.ts";
+
+export interface HandleContext extends RequestContext {
+  readonly connections: Connections;
+  readonly revocations: Revocations;
+}
+
+export interface ServerPublishOptions {
+  /** The user it is from; absent: the server's own. */
+  readonly from?: string;
+  /** Makes it safe to repeat (P-31), in a scope of the server's own. */
+  readonly key?: string;
+  /** The id of a connection that gets `skip` in its place. */
+  readonly except?: string;
+}
+
+/** A room as the app sees it. The app is trusted: schemas are checked, rights and handlers are for clients. */
+export class RoomHandle<C extends Contract, N extends string> {
+  readonly name: N;
+  readonly #context: HandleContext;
+
+  constructor(context: HandleContext, name: N) {
+    this.name = name;
+    this.#context = context;
+  }
+
+  /**
+   * Resolves when the message is kept. Rejects with `Refused` (`unknown_room`, `unknown_event`, `invalid_data`,
+   * `conflict`) or `BackendUnavailable`.
+   */
+  async publish<E extends EventNameOf<EventsOf<SpecOf<C, N>>>>(
+    event: E,
+    data: InputOf<EventsOf<SpecOf<C, N>>, E>,
+    { from, key, except }: ServerPublishOptions = {},
+  ): Promise<Published> {
+    const { outcome } = await this.#context.publisher.submit({
+      room: this.name,
+      kind: this.#kind(),
+      event,
+      data,
+      from,
+      except,
+      key: key === undefined ? undefined : { scope: "server", key },
+      handle: undefined,
+    });
+    return outcome;
+  }
+
+  /** Passes a signal to everyone in the room but `except`. Rejects as `publish` does. */
+  async signal<E extends EventNameOf<SignalsOf<SpecOf<C, N>>>>(
+    event: E,
+    data: InputOf<SignalsOf<SpecOf<C, N>>, E>,
+    { from, except }: Omit<ServerPublishOptions, "key"> = {},
+  ): Promise<void> {
+    await this.#context.publisher.signal({ room: this.name, kind: this.#kind(), event, data, from, except });
+  }
+
+  /** How many members the room has; those whose connection vanished count until their grace ends. */
+  get size(): number {
+    return this.#context.rooms.get(this.name)?.presence.size ?? 0;
+  }
+
+  members(): Member[] {
+    return this.#context.rooms.get(this.name)?.presence.members() ?? [];
+  }
+
+  /** The ids of the connections in the room. */
+  connections(): string[] {
+    return Array.from(this.#context.rooms.get(this.name)?.members.keys() ?? [], (peer) => peer.id);
+  }
+
+  /** Up to 100 messages before an offset (absent: the newest), oldest first. */
+  async history({ before, limit = maxHistoryPage }: { before?: number; limit?: number } = {}): Promise<KeptMessage[]> {
+    const ref = refOf(this.name, this.#kind());
+    const entries = await this.#context.backend.readBack(ref, before, Math.min(limit, maxHistoryPage));
+    return entries.map((entry) => decodeJson(encodeKept(entry)) as unknown as KeptMessage);
+  }
+
+  /** Takes a user out (P-26): each of the user's connections in the room gets `left` with the reason `removed`. */
+  remove(user: string): void {
+    const room = this.#context.rooms.get(this.name);
+    if (room === undefined) return;
+    for (const connection of [...this.#context.connections.of(user)]) {
+      if (connection.joined.get(this.name) === room) connection.session?.expel(room, "removed");
+    }
+    room.presence.remove(user);
+  }
+
+  #kind(): RoomKind {
+    if (!isRoomName(this.name)) throw new TypeError("a room's name is 1 to 255 bytes of NFC without control characters");
+    const found = this.#context.catalog.find(this.name);
+    if (found === undefined) throw new Refused("unknown_room", "the contract has no such room");
+    return found.kind;
+  }
+}
+
+/** The contract's entry for personal rooms, whatever its parameter is called; any event where it has none. */
+type PersonalSpec<C extends Contract> = {
+  [P in PatternOf<C>]: P extends `@:${string}` ? C[P] : never;
+}[PatternOf<C>];
+
+/** A user on all devices. */
+export class UserHandle<C extends Contract> {
+  readonly name: string;
+  readonly #context: HandleContext;
+  readonly #room: string;
+
+  constructor(context: HandleContext, name: string, room: string) {
+    this.name = name;
+    this.#context = context;
+    this.#room = room;
+  }
+
+  /** Publishes into the user's personal room: kept, and there for devices that come later. */
+  publish<E extends EventNameOf<EventsOf<PersonalSpec<C>>>>(
+    event: E,
+    data: InputOf<EventsOf<PersonalSpec<C>>, E>,
+    options?: ServerPublishOptions,
+  ): Promise<Published> {
+    const room = new RoomHandle<Contract, string>(this.#context, this.#room);
+    return room.publish(event, data, options);
+  }
+
+  /** The ids of the user's connections on this node. */
+  connections(): string[] {
+    return Array.from(this.#context.connections.of(this.name), (connection) => connection.id);
+  }
+
+  /**
+   * Closes all of the user's connections with 4003. With `revoke`, tokens and unspent tickets issued before now are
+   * refused from here on.
+   */
+  async disconnect({ revoke = false }: { revoke?: boolean } = {}): Promise<void> {
+    if (revoke) await this.#context.revocations.revoke(this.name);
+    for (const connection of [...this.#context.connections.of(this.name)]) {
+      connection.close(closeCodes.disconnected, "disconnected");
+    }
+  }
+}
+
+/** One connection as the app sees it. */
+export class ConnectionHandle {
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+
+  constructor(connection: Connection, clock: Clock) {
+    this.#connection = connection;
+    this.#clock = clock;
+  }
+
+  get id(): string {
+    return this.#connection.id;
+  }
+
+  get user(): string {
+    return this.#connection.user;
+  }
+
+  /** The rooms that it is in. */
+  rooms(): string[] {
+    return [...this.#connection.joined.keys()];
+  }
+
+  /** A signal to this connection alone (P-34); not kept. */
+  signal(event: string, data: unknown): void {
+    const at = this.#clock.now();
+    this.#connection.send(encodeSignal({ room: undefined, event, dataJson: encodeJson(data), from: undefined, at }));
+  }
+
+  /** Closes it with 4003; its client stops. */
+  disconnect(): void {
+    this.#connection.close(closeCodes.disconnected, "disconnected");
+  }
+}

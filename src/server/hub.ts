@@ -1,0 +1,301 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Backend } from "../backends/backend.ts";
+import { memory } from "../backends/memory/index.ts";
+import { closeCodes } from "../protocol/codes.ts";
+import { openContract, type Contract, type PatternOf, type RoomNameOf } from "../protocol/contract.ts";
+import { personalRoom } from "../protocol/names.ts";
+import { Admission, type CheckCredentials } from "./admission.ts";
+import { takePath } from "./attach.ts";
+import type { Credentials, Identity, RequestFacts } from "./auth/identity.ts";
+import { checkOrigins } from "./auth/origin.ts";
+import { createRevocations, type Revocations } from "./auth/revocations.ts";
+import { createTickets, type Tickets } from "./auth/tickets.ts";
+import { Catalog } from "./catalog.ts";
+import { systemClock, type Clock } from "./clock.ts";
+import type { Connection } from "./connection.ts";
+import { Connections } from "./connections.ts";
+import { Door } from "./door.ts";
+import { drain } from "./drain.ts";
+import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
+import type { HandlersFor, RoomHandlers } from "./handlers.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { defaultKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
+import { Publisher } from "./publisher.ts";
+import { Requests, type RequestContext } from "./requests.ts";
+import { Rooms } from "./rooms.ts";
+import { Turn } from "./turn.ts";
+import { refusePlainRequest, respondRefusal } from "./upgrade.ts";
+
+const defaultDrainMs = 5_000;
+const defaultPath = "/ws";
+
+/** A hub's parts that a test may replace. */
+export interface HubSurroundings {
+  readonly clock: Clock;
+}
+
+/** Makes a hub; `start` opens its backend. Throws on options that cannot work, naming them. */
+export function createHub<const C extends Contract = typeof openContract>(
+  options: HubOptions<C> = {},
+  surroundings: Partial<HubSurroundings> = {},
+): Hub<C> {
+  return new Hub(options, surroundings);
+}
+
+/** Realtime rooms in this process: who is connected, what they may do, and what is sent to them. */
+export class Hub<C extends Contract = Contract> {
+  readonly tickets: Tickets;
+  readonly limits: Limits;
+  readonly #backend: Backend;
+  readonly #options: HubOptions<C>;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #catalog: Catalog;
+  readonly #connections: Connections = new Connections();
+  readonly #rooms: Rooms;
+  readonly #heartbeat: Heartbeat;
+  readonly #revocations: Revocations;
+  readonly #door: Door;
+  readonly #handles: HandleContext;
+  readonly #detach: Set<() => void> = new Set();
+  #started: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: HubOptions<C>, surroundings: Partial<HubSurroundings>) {
+    checkOrigins(options.origins ?? []);
+    this.#options = options;
+    this.limits = resolveLimits(options.limits);
+    this.#clock = surroundings.clock ?? systemClock();
+    this.#logger = options.logger ?? silent;
+    this.#backend = options.backend ?? memory();
+    this.#catalog = new Catalog(options.rooms ?? openContract, { ...defaultKeep, ...options.keep });
+    const clock = this.#clock;
+    this.tickets = createTickets(this.#backend, clock.now, randomBytes);
+    this.#revocations = createRevocations(this.#backend, clock.now);
+    const turn = new Turn(clock.monotonic);
+    this.#rooms = new Rooms({
+      backend: this.#backend,
+      turn,
+      clock,
+      presenceMembers: this.limits.presenceMembers,
+      peer: (id) => this.#connections.get(id),
+    });
+    const requests: RequestContext = {
+      catalog: this.#catalog,
+      rooms: this.#rooms,
+      publisher: new Publisher(this.#backend, clock, this.limits.dedupeMs),
+      backend: this.#backend,
+      limits: this.limits,
+      clock,
+    };
+    this.#handles = { ...requests, connections: this.#connections, revocations: this.#revocations };
+    const admission = this.#makeAdmission(requests);
+    this.#heartbeat = new Heartbeat({
+      clock,
+      pingMs: this.limits.pingMs,
+      connections: () => this.#connections.all(),
+      authOverdue: (connection) => admission.refuse(connection),
+    });
+    this.#door = this.#makeDoor(turn, admission);
+  }
+
+  /** Opens the backend. Rejects where it cannot, with what to do about it. Calling it again changes nothing. */
+  start(): Promise<void> {
+    this.#started ??= this.#backend.open({
+      now: this.#clock.now,
+      log: (level, message, facts = {}) => this.#logger[level](facts, message),
+    });
+    return this.#started;
+  }
+
+  /** Sets the app's handlers for the rooms of one pattern. Throws a TypeError on an unknown pattern, or a second time. */
+  on<P extends PatternOf<C>>(pattern: P, handlers: HandlersFor<C, P>): this {
+    // The pattern gives the parameters that its handlers are typed by.
+    this.#catalog.setHandlers(pattern, handlers as unknown as RoomHandlers);
+    return this;
+  }
+
+  /** Takes the socket's path (`/ws` and below) on a node:http server, and leaves all else to the server's own. */
+  attach(server: Server): { detach(): void } {
+    const restore = takePath(server, {
+      owns: (request) => this.#door.owns(request),
+      upgrade: (request, socket, head) => {
+        // Before the first await: a peer that resets must not end the process.
+        socket.on("error", ignore);
+        this.start().then(
+          () => this.#door.upgrade(request, socket, head),
+          () => socket.destroy(),
+        );
+      },
+      request: (request, response) => respondRefusal(response, refusePlainRequest(request)),
+    });
+    const detach = (): void => {
+      if (this.#detach.delete(detach)) restore();
+    };
+    this.#detach.add(detach);
+    return { detach };
+  }
+
+  /** A server of its own: nothing but the socket. `port` 0 or absent: any free one. */
+  async listen({ port = 0, host = "127.0.0.1" }: { port?: number; host?: string } = {}): Promise<Listening> {
+    await this.start();
+    const server = createServer((_request, response) => response.writeHead(404).end());
+    this.attach(server);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, host, resolve);
+    });
+    const address = server.address() as AddressInfo;
+    const name = address.family === "IPv6" ? `[${address.address}]` : address.address;
+    return { port: address.port, host: address.address, url: `http://${name}:${address.port}`, server };
+  }
+
+  /** A room, to publish into and to ask about. Any name that the contract has. */
+  room<N extends RoomNameOf<C>>(name: N): RoomHandle<C, N> {
+    return new RoomHandle(this.#handles, name);
+  }
+
+  /** A user on all devices. */
+  user(name: string): UserHandle<C> {
+    return new UserHandle(this.#handles, name, personalRoom(name));
+  }
+
+  /** A connection of this node by its id; undefined where it is gone. */
+  connection(id: string): ConnectionHandle | undefined {
+    const connection = this.#connections.get(id);
+    return connection === undefined || connection.closed ? undefined : new ConnectionHandle(connection, this.#clock);
+  }
+
+  /** Rooms that have members now, by name. `after` is the last name of the page before. */
+  rooms({ prefix = "", after = "", limit = 100 }: RoomsQuery = {}): RoomsPage {
+    const names = Array.from(this.#rooms.all(), (room) => room.name)
+      .filter((name) => name.startsWith(prefix) && name > after)
+      .sort();
+    const rooms = names.slice(0, limit).map((room) => ({ room, members: this.#rooms.get(room)?.presence.size ?? 0 }));
+    return { rooms, more: names.length > limit };
+  }
+
+  /** What is open on this node. All are 0 when everyone has gone (and every grace is over). */
+  counts(): { connections: number; rooms: number } {
+    return { connections: this.#connections.size, rooms: this.#rooms.size };
+  }
+
+  /** Who credentials belong to, by the hub's own ways: `auth`, tickets, and what was revoked. */
+  async authenticate(credentials: Credentials, request: RequestFacts): Promise<Identity | undefined> {
+    const { auth } = this.#options;
+    const identity =
+      credentials.kind === "ticket"
+        ? await this.tickets.redeem(credentials.token)
+        : await auth?.(credentials, request);
+    if (identity === undefined || (await this.#revocations.isRevoked(identity))) return undefined;
+    return identity;
+  }
+
+  /** Whether the hub can serve: its backend answers and it is not closing. */
+  async ready(): Promise<{ ready: boolean; reasons: string[] }> {
+    if (this.#closing !== undefined) return { ready: false, reasons: ["draining"] };
+    try {
+      await this.start();
+      await this.#backend.check();
+      return { ready: true, reasons: [] };
+    } catch {
+      return { ready: false, reasons: ["the backend is unavailable"] };
+    }
+  }
+
+  /**
+   * Shuts down (P-53): no new connections; `drain` to each client; closes spread over `drainMs` (5,000 by default); then
+   * the backend is closed, with all that was acknowledged in it. Servers that were attached are left to their owner.
+   */
+  close({ drainMs = defaultDrainMs }: { drainMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(drainMs);
+    return this.#closing;
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    await drain([...this.#connections.all()], { drainMs, random: Math.random });
+    // One that was let in while the others were sent away.
+    for (const connection of [...this.#connections.all()]) connection.close(closeCodes.restart, "restart");
+    this.#heartbeat.stop();
+    this.#rooms.close();
+    for (const detach of [...this.#detach]) detach();
+    if (this.#started === undefined) return;
+    await this.#started.then(
+      () => this.#backend.close(),
+      () => undefined,
+    );
+  }
+
+  #makeAdmission(requests: RequestContext): Admission {
+    const { anonymous = false, anonymousRooms, cookie, origins } = this.#options;
+    const check: CheckCredentials = (credentials, request) => this.authenticate(credentials, request);
+    return new Admission({
+      check,
+      anonymous,
+      anonymousRooms,
+      cookie,
+      origins,
+      randomBytes,
+      connections: this.#connections,
+      limits: this.limits,
+      clock: this.#clock,
+      logger: this.#logger,
+      session: { ...requests, requests: new Requests(requests), logger: this.#logger },
+    });
+  }
+
+  #makeDoor(turn: Turn, admission: Admission): Door {
+    const { origins, path = defaultPath, deflate = false } = this.#options;
+    return new Door({
+      path,
+      origins,
+      limits: this.limits,
+      deflate,
+      connections: this.#connections,
+      connection: {
+        turn,
+        outboxBytes: this.limits.outboxBytes,
+        monotonic: this.#clock.monotonic,
+        graceMs: this.limits.graceMs,
+        ended: (connection, code) => this.#ended(connection, code),
+      },
+      admission,
+      newId: randomUUID,
+      draining: () => this.#closing !== undefined,
+      opened: (connection) => {
+        this.#heartbeat.wake();
+        this.#logger.debug({ connection: connection.id, address: connection.address }, "connection opened");
+      },
+    });
+  }
+
+  #ended(connection: Connection, code: number): void {
+    this.#connections.remove(connection);
+    this.#logger.debug({ connection: connection.id, user: connection.user, code }, "connection ended");
+  }
+}
+
+/** Where a hub listens. */
+export interface Listening {
+  readonly port: number;
+  readonly host: string;
+  readonly url: string;
+  readonly server: Server;
+}
+
+export interface RoomsQuery {
+  readonly prefix?: string;
+  readonly after?: string;
+  readonly limit?: number;
+}
+
+export interface RoomsPage {
+  readonly rooms: { room: string; members: number }[];
+  readonly more: boolean;
+}
+
+const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+
+function ignore(): void {}

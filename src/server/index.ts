@@ -1,0 +1,22 @@
+/** Fanfare's server: `createHub`, the contract, and ways to authenticate. */
+export { createHub, Hub } from "./hub.ts";
+export type { HubSurroundings, Listening, RoomsPage, RoomsQuery } from "./hub.ts";
+export type { ConnectionHandle, RoomHandle, ServerPublishOptions, UserHandle } from "./handles.ts";
+export type { Handled, HandlersFor, JoinContext, MessageContext, MessageHandler, RequestContext, RoomHandlers } from "./handlers.ts";
+export { defaultKeep, defaultLimits } from "./options.ts";
+export type { HubOptions, Limits, Logger } from "./options.ts";
+export type { Published } from "./publisher.ts";
+export { Refused } from "./refused.ts";
+export type { Clock } from "./clock.ts";
+export { jwt, signToken } from "./auth/jwt.ts";
+export type { JwtOptions, SignOptions } from "./auth/jwt.ts";
+export type { Authenticate, CredentialKind, Credentials, Identity, RequestFacts, RoomRight, RoomRights } from "./auth/identity.ts";
+export type { Ticket, Tickets } from "./auth/tickets.ts";
+export { memory } from "../backends/memory/index.ts";
+export { BackendUnavailable } from "../backends/backend.ts";
+export type { Backend, BackendPromises } from "../backends/backend.ts";
+export { defineRooms } from "../protocol/contract.ts";
+export type { Contract, Keep, ParamsOf, RoomNameOf, RoomSpec, Schemas } from "../protocol/contract.ts";
+export type { ErrorCode } from "../protocol/codes.ts";
+export type { Issue, KeptMessage, Member, Right } from "../protocol/frames.ts";
+export type { Json } from "../protocol/json.ts";

@@ -1,0 +1,121 @@
+import type { Duplex } from "node:stream";
+import type { WebSocket } from "ws";
+import type { Flushable, Turn } from "./turn.ts";
+import { payloads } from "./wire.ts";
+
+/** Where more than this share of the bound waits, droppable frames are left out. */
+const congestedShare = 0.25;
+/** Frames of one turn that are smaller than this together are copied into one buffer: one write, no vector. */
+const joinBytes = 65_536;
+
+/** `ws` does not tell when its compressor has caught up, so that is looked at so often. */
+const deflatedPollMs = 10;
+
+/** The connection that an outbox writes for. */
+export interface OutboxOwner {
+  readonly turn: Turn;
+  readonly socket: WebSocket;
+  /** The stream under `socket`. */
+  readonly stream: Duplex;
+  /** Whether `socket` compresses. */
+  readonly deflated: boolean;
+  readonly outboxBytes: number;
+  /** Called once, when more than `outboxBytes` wait. */
+  overflowed(): void;
+}
+
+/**
+ * What is to be sent to one connection. Frames pushed in one turn are written once, at its end, past `ws` and straight to
+ * the socket: `ws` writes its own control frames to the same socket, so their order holds. A connection with deflate goes
+ * through `ws`, frame by frame, for the same reason: there `ws` queues.
+ *
+ * Bounded by bytes: whoever does not read has at most `outboxBytes`, and what one turn brings, waiting here; then
+ * `overflowed` is called and nothing more is taken.
+ */
+export class Outbox implements Flushable {
+  readonly #owner: OutboxOwner;
+  #first: Buffer | undefined;
+  #more: Buffer[] | undefined;
+  #closed = false;
+
+  constructor(owner: OutboxOwner) {
+    this.#owner = owner;
+  }
+
+  /** Bytes that the socket has not taken yet. */
+  get waitingBytes(): number {
+    const { deflated, socket, stream } = this.#owner;
+    return deflated ? socket.bufferedAmount : stream.writableLength;
+  }
+
+  get congested(): boolean {
+    return this.waitingBytes > this.#owner.outboxBytes * congestedShare;
+  }
+
+  /** Takes one or more whole frames made by `wire.ts`. The buffer is shared and never written to. */
+  push(frames: Buffer): void {
+    if (this.#closed) return;
+    if (this.#first === undefined) {
+      this.#first = frames;
+      this.#owner.turn.addOutbox(this);
+    } else if (this.#more === undefined) {
+      this.#more = [frames];
+    } else {
+      this.#more.push(frames);
+    }
+  }
+
+  /** Writes what was pushed. Called at the turn's end, and before a close so that nothing is cut off by it. */
+  flush(): void {
+    const first = this.#first;
+    if (first === undefined) return;
+    const more = this.#more;
+    this.#first = this.#more = undefined;
+    const { socket, stream, deflated, outboxBytes } = this.#owner;
+    if (this.#closed || socket.readyState !== socket.OPEN) return;
+    if (deflated) this.#compress(more === undefined ? [first] : [first, ...more]);
+    else if (more === undefined) stream.write(first);
+    else this.#writeAll([first, ...more]);
+    if (this.waitingBytes > outboxBytes) {
+      this.#closed = true;
+      this.#owner.overflowed();
+    }
+  }
+
+  /** Writes what was pushed, and resolves when the socket has taken enough of it for more, or is gone. */
+  async drained(): Promise<void> {
+    this.flush();
+    const { stream, deflated } = this.#owner;
+    while (this.congested && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        if (deflated) setTimeout(resolve, deflatedPollMs);
+        else stream.once("drain", resolve).once("close", resolve);
+      });
+    }
+  }
+
+  /** Nothing is taken or written any more. */
+  close(): void {
+    this.#closed = true;
+    this.#first = this.#more = undefined;
+  }
+
+  #writeAll(buffers: Buffer[]): void {
+    const { stream } = this.#owner;
+    const total = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    if (total <= joinBytes) {
+      stream.write(Buffer.concat(buffers, total));
+      return;
+    }
+    stream.cork();
+    for (const buffer of buffers) stream.write(buffer);
+    stream.uncork();
+  }
+
+  #compress(buffers: Buffer[]): void {
+    const { socket } = this.#owner;
+    for (const buffer of buffers) {
+      for (const payload of payloads(buffer)) socket.send(payload, { binary: false });
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import { createHash } from "node:crypto";
+import type { Appended, Backend, KeyFacts, KeyRef, RoomRef } from "../backends/backend.ts";
+import { formatCursor } from "../protocol/cursor.ts";
+import { encodeBody, encodeJson, encodeSignal, encodeUnkept, messagePrefix } from "../protocol/encode.ts";
+import type { Json } from "../protocol/json.ts";
+import { decodeJson } from "../protocol/encode.ts";
+import { schemaOf, validate, type RoomKind } from "./catalog.ts";
+import type { Clock } from "./clock.ts";
+import type { Handled } from "./handlers.ts";
+import { Refused } from "./refused.ts";
+import { encodeRelay } from "./room.ts";
+
+/** A message on its way into a room. Whether its publisher may is settled before. */
+export interface Publication {
+  readonly room: string;
+  readonly kind: RoomKind;
+  readonly event: string;
+  readonly data: unknown;
+  readonly from: string | undefined;
+  /** A connection that gets `skip` in the message's place. */
+  readonly except: string | undefined;
+  readonly key: KeyRef | undefined;
+  /** The app's handler, for what clients publish. */
+  readonly handle: ((data: unknown) => Handled | void | Promise<Handled | void>) | undefined;
+}
+
+/** What became of a publish (P-30, P-31). A room without a log gives neither offset nor cursor. */
+export interface Published {
+  readonly offset?: number;
+  readonly cursor?: string;
+  readonly duplicate?: true;
+  readonly result?: Json;
+}
+
+/** The append is under way, in its place; the next publish need not wait for its outcome. */
+export interface Submitted {
+  readonly outcome: Promise<Published>;
+}
+
+/** Checks, handles and appends messages, for connections and for the app alike. */
+export class Publisher {
+  readonly #backend: Backend;
+  readonly #clock: Clock;
+  readonly #dedupeMs: number;
+
+  constructor(backend: Backend, clock: Clock, dedupeMs: number) {
+    this.#backend = backend;
+    this.#clock = clock;
+    this.#dedupeMs = dedupeMs;
+  }
+
+  /**
+   * Resolves when the message's place among the room's is settled. Rejects with `Refused`, `BackendUnavailable`, or what
+   * the handler threw; then nothing was kept.
+   */
+  async submit(publication: Publication): Promise<Submitted> {
+    const { kind, event, key } = publication;
+    const schema = schemaOf(kind.spec.events, event);
+    const ref = refOf(publication.room, kind);
+    const facts = key === undefined ? undefined : { ...key, fingerprint: fingerprint(event, publication.data) };
+    if (facts !== undefined && kind.keep !== false) {
+      const earlier = await this.#backend.find(ref, facts);
+      if (earlier !== undefined) {
+        if (earlier.fingerprint !== facts.fingerprint) throw conflict();
+        return { outcome: Promise.resolve(published({ kind: "duplicate", ...earlier }, undefined)) };
+      }
+    }
+    const data = schema === undefined ? publication.data : await validate(schema, publication.data);
+    const handled = publication.handle === undefined ? undefined : await publication.handle(data);
+    return this.#append(publication, ref, handled?.data === undefined ? data : handled.data, facts, handled?.result);
+  }
+
+  /** Passes a signal on to everyone in the room but `except`, and forgets it (P-34). */
+  async signal(signal: Omit<Publication, "key" | "handle">): Promise<void> {
+    const { room, kind, event, from, except } = signal;
+    const data = await validate(schemaOf(kind.spec.signals, event), signal.data);
+    const frame = encodeSignal({ room, event, dataJson: encodeJson(data), from, at: this.#clock.now() });
+    this.#backend.relay(refOf(room, kind), encodeRelay("signal", except, frame));
+  }
+
+  #append(
+    { room, kind, event, from, except, key }: Publication,
+    ref: RoomRef,
+    data: unknown,
+    facts: (KeyRef & { fingerprint: string }) | undefined,
+    result: Json | undefined,
+  ): Submitted {
+    const at = this.#clock.now();
+    const body = encodeBody({ event, dataJson: encodeJson(data), from, key: key?.key, at });
+    if (kind.keep === false) {
+      this.#backend.relay(ref, encodeRelay("message", except, encodeUnkept(messagePrefix(room), body)));
+      return { outcome: Promise.resolve(result === undefined ? {} : { result }) };
+    }
+    const keyed: (KeyRef & KeyFacts) | undefined = facts && {
+      ...facts,
+      resultJson: result === undefined ? undefined : encodeJson(result),
+      dedupeMs: this.#dedupeMs,
+    };
+    const outcome = this.#backend.append(ref, { body, at, except }, keyed).then((done) => published(done, result));
+    return { outcome };
+  }
+}
+
+export function refOf(room: string, kind: RoomKind): RoomRef {
+  return { name: room, keep: kind.keep === false ? { messages: 0, ms: 0 } : kind.keep };
+}
+
+function published(done: Appended, result: Json | undefined): Published {
+  if (done.kind === "conflict") throw conflict();
+  const { epoch, offset } = done;
+  const cursor = formatCursor({ epoch, offset });
+  if (done.kind === "kept") return { offset, cursor, ...(result !== undefined && { result }) };
+  const earlier = done.resultJson === undefined ? undefined : decodeJson(done.resultJson);
+  return { offset, cursor, duplicate: true, ...(earlier !== undefined && { result: earlier }) };
+}
+
+function conflict(): Refused {
+  return new Refused("conflict", "this key was used for another message");
+}
+
+/** P-31: of event and data as they came, before a schema or handler changed them. */
+function fingerprint(event: string, data: unknown): string {
+  return createHash("sha256").update(`${event}\n${encodeJson(data)}`).digest("base64url").slice(0, 22);
+}

@@ -1,0 +1,94 @@
+import type { Backend, LogEntry, RoomRef } from "../backends/backend.ts";
+import { closeCodes } from "../protocol/codes.ts";
+import { formatCursor } from "../protocol/cursor.ts";
+import { encodeFrame } from "../protocol/encode.ts";
+import type { Peer } from "./peer.ts";
+import { frameTexts } from "./wire.ts";
+
+/** Entries that one read of the log brings; what is sent of them waits for the reader. */
+const pageEntries = 128;
+/** What is framed and written at once. */
+const chunkBytes = 131_072;
+
+/** The room that is replayed, as far as a replay needs it. */
+export interface Replayed {
+  readonly name: string;
+  readonly ref: RoomRef;
+  readonly epoch: string;
+  /** The newest offset that went to the members who follow live. */
+  readonly position: number;
+  /** The entry as this peer gets it. */
+  frameFor(entry: LogEntry, peer: Peer): string;
+}
+
+/**
+ * Sends one peer what a room's log holds after an offset, until it has caught up with the room's live stream (P-22). The
+ * log itself is the buffer: nothing is held in memory for a peer that is behind, however far, and the step from the log
+ * to the stream is taken without an await in between, so that no message falls into it or comes twice.
+ */
+export class Replay {
+  /** The offset of the last message that was sent. */
+  at: number;
+  readonly #backend: Backend;
+  readonly #room: Replayed;
+  readonly #peer: Peer;
+  readonly #caughtUp: () => void;
+  #stopped = false;
+
+  constructor(backend: Backend, room: Replayed, peer: Peer, from: number, caughtUp: () => void) {
+    this.#backend = backend;
+    this.#room = room;
+    this.#peer = peer;
+    this.at = from;
+    this.#caughtUp = caughtUp;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async run(): Promise<void> {
+    try {
+      while (!this.#stopped && this.at < this.#room.position) await this.#page();
+    } catch {
+      // The peer's place in the stream cannot be kept: it resumes over a new connection.
+      if (!this.#stopped) this.#peer.close(closeCodes.tryLater, "the log cannot be read");
+      return;
+    }
+    if (!this.#stopped) this.#caughtUp();
+  }
+
+  async #page(): Promise<void> {
+    const { ref, position } = this.#room;
+    const entries = await this.#backend.read(ref, this.at, pageEntries);
+    if (this.#stopped) return;
+    const first = entries[0];
+    if (first === undefined) this.#tellGap(position);
+    else if ((first.prev ?? first.offset - 1) > this.at) this.#tellGap(first.prev ?? first.offset - 1);
+    await this.#send(entries);
+  }
+
+  /** P-35: what was trimmed while this peer was being served is lost to it. */
+  #tellGap(to: number): void {
+    this.at = to;
+    const cursor = formatCursor({ epoch: this.#room.epoch, offset: to });
+    this.#peer.send(encodeFrame({ type: "gap", room: this.#room.name, cursor, reason: "trimmed" }));
+  }
+
+  async #send(entries: readonly LogEntry[]): Promise<void> {
+    let texts: string[] = [];
+    let size = 0;
+    for (const entry of entries) {
+      const text = this.#room.frameFor(entry, this.#peer);
+      texts.push(text);
+      size += text.length;
+      if (size < chunkBytes && entry !== entries.at(-1)) continue;
+      this.#peer.outbox.push(frameTexts(texts).bytes);
+      this.at = entry.offset;
+      texts = [];
+      size = 0;
+      await this.#peer.outbox.drained();
+      if (this.#stopped) return;
+    }
+  }
+}

@@ -1,0 +1,210 @@
+import type { Backend } from "../backends/backend.ts";
+import { formatCursor } from "../protocol/cursor.ts";
+import { encodeFrame, encodeJson, encodeKept } from "../protocol/encode.ts";
+import type {
+  HistoryRequest,
+  JoinFrame,
+  LeaveFrame,
+  PresenceRequest,
+  PublishFrame,
+  Right,
+  SignalRequest,
+} from "../protocol/frames.ts";
+import type { Json } from "../protocol/json.ts";
+import { maxHistoryPage } from "../protocol/limits.ts";
+import { accessTo, forbidden, type Access } from "./access.ts";
+import type { Identity } from "./auth/identity.ts";
+import { validate, type Catalog, type RoomKind } from "./catalog.ts";
+import type { Clock } from "./clock.ts";
+import type { Limits } from "./options.ts";
+import type { Peer } from "./peer.ts";
+import { refOf, type Publisher, type Submitted } from "./publisher.ts";
+import { Refused } from "./refused.ts";
+import type { Room } from "./room.ts";
+import type { Rooms } from "./rooms.ts";
+import { planStart, startUnkept } from "./start.ts";
+
+/** A member's presence data is sent to everyone in the room, so it is small. */
+const maxPresenceBytes = 8_192;
+
+/** What requests work on. */
+export interface RequestContext {
+  readonly catalog: Catalog;
+  readonly rooms: Rooms;
+  readonly publisher: Publisher;
+  readonly backend: Backend;
+  readonly limits: Limits;
+  readonly clock: Clock;
+}
+
+/** The connection that asks. */
+export interface Requester extends Peer {
+  readonly identity: Identity;
+  readonly closed: boolean;
+  /** The rooms that it is in. */
+  readonly joined: Map<string, Room>;
+  /** Joins under way, for the limit of rooms. */
+  joining: number;
+}
+
+/** What each request does in its room. Refusals are thrown as `Refused`; answers are sent by the caller or in place. */
+export class Requests {
+  readonly #context: RequestContext;
+
+  constructor(context: RequestContext) {
+    this.#context = context;
+  }
+
+  async join(peer: Requester, frame: JoinFrame): Promise<void> {
+    const access = await this.#access(peer, frame.room, "join");
+    if ((frame.presence === true || frame.data !== undefined) && !access.rights.has("presence")) throw forbidden();
+    const kept = access.kind.keep !== false;
+    if (kept && (frame.history ?? 0) > 0 && !access.rights.has("history")) throw forbidden();
+    const isNew = !peer.joined.has(frame.room);
+    if (isNew && peer.joined.size + peer.joining >= this.#context.limits.rooms) {
+      throw new Refused("too_many_rooms", `a connection can be in ${this.#context.limits.rooms} rooms`);
+    }
+    peer.joining += isNew ? 1 : 0;
+    try {
+      await this.#enter(peer, frame, access);
+    } finally {
+      peer.joining -= isNew ? 1 : 0;
+    }
+  }
+
+  /** Takes the connection out of the room, where it is in it; the caller answers. */
+  async leave(peer: Requester, { room: name }: LeaveFrame): Promise<void> {
+    const room = peer.joined.get(name);
+    if (room === undefined) return;
+    peer.joined.delete(name);
+    room.leave(peer, 0);
+    await this.left(peer, room);
+  }
+
+  /** Tells the app that a connection has gone from a room. */
+  async left(peer: Requester, room: Room): Promise<void> {
+    const { leave } = room.kind.handlers;
+    const params = leave && this.#context.catalog.find(room.name)?.params;
+    if (params !== undefined) await leave?.({ room: room.name, params, ...who(peer), user: peer.user });
+  }
+
+  /** `mayAppend` throws where a publish before this one has an unknown outcome (P-33). */
+  async publish(peer: Requester, frame: PublishFrame, mayAppend: () => void): Promise<Submitted> {
+    const { kind, params } = await this.#memberAccess(peer, frame.room, "publish");
+    const { event, key, room } = frame;
+    const handlers = kind.handlers.publish;
+    const handler = handlers !== undefined && Object.hasOwn(handlers, event) ? handlers[event] : undefined;
+    return this.#context.publisher.submit({
+      room,
+      kind,
+      event,
+      data: frame.data,
+      from: peer.user,
+      except: frame.echo ? undefined : peer.id,
+      key: key === undefined ? undefined : { scope: `user:${peer.user}`, key },
+      handle: async (data) => {
+        const context = { room, params, event, key, ...who(peer), user: peer.user };
+        const handled = await handler?.({ ...context, data: data as Json });
+        mayAppend();
+        return handled;
+      },
+    });
+  }
+
+  async signal(peer: Requester, { room, event, data }: SignalRequest): Promise<void> {
+    const { kind } = await this.#memberAccess(peer, room, "signal");
+    await this.#context.publisher.signal({ room, kind, event, data, from: peer.user, except: peer.id });
+  }
+
+  async presence(peer: Requester, frame: PresenceRequest): Promise<void> {
+    const { kind } = await this.#memberAccess(peer, frame.room, "presence");
+    const data = await checkPresence(kind, frame.data);
+    peer.joined.get(frame.room)?.presence.update(peer.user, data);
+  }
+
+  /** The answer's text (P-36): the entries are put into it as they were kept. */
+  async history(peer: Requester, frame: HistoryRequest): Promise<string> {
+    const { kind } = await this.#access(peer, frame.room, "history");
+    const { backend } = this.#context;
+    const ref = refOf(frame.room, kind);
+    const limit = Math.min(frame.limit, maxHistoryPage);
+    const { epoch, head } = await backend.state(ref);
+    // One more than asked for tells whether there are more; what came after the state was read is not in this page.
+    const before = Math.min(frame.before ?? head + 1, head + 1);
+    const entries = await backend.readBack(ref, before, limit + 1);
+    const page = entries.slice(-limit);
+    const messages = page.map(encodeKept).join(",");
+    const [re, room, cursor] = [frame.id, frame.room, formatCursor({ epoch, offset: head })].map((s) => JSON.stringify(s));
+    const more = entries.length > page.length;
+    return `{"type":"history","re":${re},"room":${room},"messages":[${messages}],"cursor":${cursor},"more":${more}}`;
+  }
+
+  /** What the user may do in a room that it is in; undefined where it may not be there any more (P-17). */
+  async rightsAgain(peer: Requester, room: Room): Promise<ReadonlySet<Right> | undefined> {
+    try {
+      return (await this.#access(peer, room.name, "join")).rights;
+    } catch (error) {
+      if (error instanceof Refused) return undefined;
+      throw error;
+    }
+  }
+
+  #access(peer: Requester, room: string, needed: Right | "join"): Promise<Access> {
+    return accessTo(this.#context.catalog, who(peer), room, needed);
+  }
+
+  /** Rights first, then membership (P-60). */
+  async #memberAccess(peer: Requester, name: string, needed: Right): Promise<{ kind: RoomKind; params: Access["params"] }> {
+    const room = peer.joined.get(name);
+    const membership = room?.members.get(peer);
+    if (room === undefined || membership === undefined) {
+      await this.#access(peer, name, needed);
+      throw new Refused("not_joined", "join the room first");
+    }
+    if (!membership.rights.has(needed)) throw forbidden();
+    return { kind: room.kind, params: this.#context.catalog.find(name)?.params ?? {} };
+  }
+
+  async #enter(peer: Requester, frame: JoinFrame, { kind, params, rights }: Access): Promise<void> {
+    const { rooms, backend, clock } = this.#context;
+    const data = frame.data === undefined ? undefined : await checkPresence(kind, frame.data);
+    await kind.handlers.join?.({ room: frame.room, params, data, ...who(peer), user: peer.user });
+    const room = await rooms.hold(frame.room, kind);
+    try {
+      const goesOn = peer.joined.has(frame.room) && frame.since === undefined && frame.history === undefined;
+      const mayReadHistory = rights.has("history");
+      const wanted = { since: frame.since, history: frame.history, mayReadHistory, nowMs: clock.now() };
+      const start = goesOn ? undefined : await (room.kept ? planStart(backend, room.ref, wanted) : startUnkept(wanted));
+      if (peer.closed) return;
+      peer.joined.set(frame.room, room);
+      room.enter(peer, { re: frame.id, rights, presence: frame.presence, data, start });
+    } finally {
+      room.release();
+    }
+  }
+}
+
+function who(peer: Requester): { identity: Identity; connection: string } {
+  return { identity: peer.identity, connection: peer.id };
+}
+
+async function checkPresence(kind: RoomKind, given: Json): Promise<Json> {
+  const data = await validate(kind.spec.presence, given);
+  if (Buffer.byteLength(encodeJson(data)) > maxPresenceBytes) {
+    throw new Refused("invalid_data", `presence data is at most ${maxPresenceBytes} bytes of JSON`);
+  }
+  return data as Json;
+}
+
+/** P-3: `re` where the request had an id; `room` where it named one. */
+export function errorFrame(refused: Refused, frame: { id?: string | undefined; room?: string }): string {
+  return encodeFrame({
+    type: "error",
+    ...(frame.id !== undefined && { re: frame.id }),
+    ...(frame.room !== undefined && { room: frame.room }),
+    code: refused.code,
+    message: refused.message,
+    ...(refused.retryAfterMs !== undefined && { retry_after_ms: refused.retryAfterMs }),
+    ...(refused.issues !== undefined && { issues: refused.issues }),
+  });
+}

@@ -1,0 +1,224 @@
+import type { Backend, LogEntry, RoomListener, RoomRef, Subscription } from "../backends/backend.ts";
+import { formatCursor } from "../protocol/cursor.ts";
+import { encodeFrame, encodeMessage, messagePrefix } from "../protocol/encode.ts";
+import { rights as allRights, type JoinedFrame, type Right } from "../protocol/frames.ts";
+import type { Json } from "../protocol/json.ts";
+import { Broadcast } from "./broadcast.ts";
+import type { RoomKind } from "./catalog.ts";
+import type { Clock } from "./clock.ts";
+import type { Peer } from "./peer.ts";
+import { Presence } from "./presence.ts";
+import { Replay, type Replayed } from "./replay.ts";
+import type { Turn } from "./turn.ts";
+
+/** One connection's place in one room. */
+export interface Membership {
+  readonly peer: Peer;
+  rights: ReadonlySet<Right>;
+  /** Whether presence frames go to it (P-42). */
+  watches: boolean;
+  /** Runs until the connection has caught up with the stream. */
+  replay: Replay | undefined;
+}
+
+/** Where a join begins in the log. */
+export interface Start {
+  /** The offset after which the stream begins; undefined: the room's position at the moment of joining. */
+  readonly from: number | undefined;
+  readonly replay: number;
+  readonly recovered: boolean | undefined;
+}
+
+export interface Entrance {
+  readonly re: string | undefined;
+  readonly rights: ReadonlySet<Right>;
+  readonly presence: boolean | undefined;
+  readonly data: Json | undefined;
+  /** undefined: joined again without `since` and `history`, so the stream goes on (P-24). */
+  readonly start: Start | undefined;
+}
+
+/** What a room needs of its surroundings. */
+export interface RoomContext {
+  readonly backend: Backend;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  readonly presenceMembers: number;
+  readonly peer: (id: string) => Peer | undefined;
+  /** The room has neither members nor anyone in the grace. */
+  readonly emptied: (room: Room) => void;
+}
+
+/** Texts that are passed on and not kept: a kind, the connection to leave out, and the frame. */
+export type RelayKind = "signal" | "message";
+
+export function encodeRelay(kind: RelayKind, except: string | undefined, frame: string): string {
+  return `${kind} ${except ?? ""}\n${frame}`;
+}
+
+/** A room that has members on this node: who they are, what goes to them, and in what order (P-32). */
+export class Room implements RoomListener, Replayed {
+  readonly name: string;
+  readonly kind: RoomKind;
+  /** What is kept of this room; a room without a log never reads it. */
+  readonly ref: RoomRef;
+  readonly members: Map<Peer, Membership> = new Map();
+  readonly presence: Presence;
+  epoch = "";
+  position = 0;
+  /** Joins under way: while there are any, the room stays open. */
+  holds = 0;
+  readonly #context: RoomContext;
+  readonly #prefix: string;
+  readonly #stream: Broadcast<Peer>;
+  readonly #signals: Broadcast<Peer>;
+  readonly #watchers: Broadcast<Peer>;
+  #subscription: Subscription | undefined;
+
+  constructor(name: string, kind: RoomKind, context: RoomContext) {
+    this.name = name;
+    this.kind = kind;
+    this.ref = { name, keep: kind.keep === false ? { messages: 0, ms: 0 } : kind.keep };
+    this.#context = context;
+    this.#prefix = messagePrefix(name);
+    this.#stream = new Broadcast(context.turn, false);
+    this.#signals = new Broadcast(context.turn, true);
+    this.#watchers = new Broadcast(context.turn, false);
+    this.presence = new Presence(name, context.presenceMembers, context.clock, {
+      changed: (frame) => this.#watchers.push(encodeFrame(frame)),
+      graceEnded: () => this.#checkEmpty(),
+    });
+  }
+
+  get kept(): boolean {
+    return this.kind.keep !== false;
+  }
+
+  async open(): Promise<void> {
+    const subscription = await this.#context.backend.subscribe(this.ref, this);
+    this.#subscription = subscription;
+    this.epoch = subscription.state.epoch;
+    this.position = Math.max(this.position, subscription.state.head);
+  }
+
+  close(): void {
+    this.#subscription?.close();
+    this.presence.close();
+  }
+
+  appended(entry: LogEntry): void {
+    this.position = entry.offset;
+    const text = encodeMessage(this.#prefix, entry);
+    const except = entry.except === undefined ? undefined : this.#context.peer(entry.except);
+    if (except === undefined) this.#stream.push(text);
+    else this.#stream.push(text, except, this.#skip(entry.offset));
+  }
+
+  relayed(text: string): void {
+    const [head = "", frame = ""] = splitOnce(text, "\n");
+    const [kind, id = ""] = splitOnce(head, " ");
+    const except = id === "" ? undefined : this.#context.peer(id);
+    if (kind === "signal") this.#signals.push(frame, except);
+    else this.#stream.push(frame, except);
+  }
+
+  frameFor(entry: LogEntry, peer: Peer): string {
+    return entry.except === peer.id ? this.#skip(entry.offset) : encodeMessage(this.#prefix, entry);
+  }
+
+  /** Takes a connection in, or again; the answer and all that follows it are in order without an await (P-21, P-24). */
+  enter(peer: Peer, entrance: Entrance): void {
+    const known = this.members.get(peer);
+    if (known === undefined) this.presence.enter(peer.user, entrance.data);
+    else if (entrance.data !== undefined) this.presence.update(peer.user, entrance.data);
+    const membership = known ?? this.#admit(peer);
+    membership.rights = entrance.rights;
+    membership.watches = entrance.presence ?? membership.watches;
+    if (entrance.start !== undefined) this.#stopStream(membership);
+    this.#settle(peer);
+    peer.send(encodeFrame(this.#joined(membership, entrance)));
+    if (membership.watches) this.#watchers.add(peer);
+    else this.#watchers.remove(peer);
+    if (entrance.start !== undefined) this.#startStream(membership, entrance.start);
+  }
+
+  /** Lets a connection go: nothing of the room is sent to it from here on. */
+  leave(peer: Peer, graceMs: number): void {
+    const membership = this.members.get(peer);
+    if (membership === undefined) return;
+    this.#stopStream(membership);
+    this.#signals.remove(peer);
+    this.#watchers.remove(peer);
+    this.members.delete(peer);
+    this.presence.leave(peer.user, graceMs);
+    this.#checkEmpty();
+  }
+
+  /** Ends a join under way; the last one out of an empty room closes it. */
+  release(): void {
+    this.holds--;
+    this.#checkEmpty();
+  }
+
+  #admit(peer: Peer): Membership {
+    const membership = { peer, rights: new Set<Right>(), watches: false, replay: undefined };
+    this.members.set(peer, membership);
+    this.#signals.add(peer);
+    return membership;
+  }
+
+  #joined(membership: Membership, { re, start, presence }: Entrance): JoinedFrame {
+    const at = start?.from ?? membership.replay?.at ?? this.position;
+    const list = presence === true ? this.presence.list() : undefined;
+    return {
+      type: "joined",
+      ...(re !== undefined && { re }),
+      room: this.name,
+      ...(this.kept ? { cursor: formatCursor({ epoch: this.epoch, offset: at }) } : { kept: false }),
+      replay: start?.replay ?? 0,
+      ...(start?.recovered !== undefined && { recovered: start.recovered }),
+      members: this.presence.size,
+      rights: allRights.filter((right) => membership.rights.has(right)),
+      ...(list !== undefined && { presence: list }),
+    };
+  }
+
+  #startStream(membership: Membership, start: Start): void {
+    const { peer } = membership;
+    if (start.from === undefined || start.from >= this.position) {
+      this.#stream.add(peer);
+      return;
+    }
+    const replay = new Replay(this.#context.backend, this, peer, start.from, () => {
+      membership.replay = undefined;
+      this.#stream.add(peer);
+    });
+    membership.replay = replay;
+    void replay.run();
+  }
+
+  #stopStream(membership: Membership): void {
+    membership.replay?.stop();
+    membership.replay = undefined;
+    this.#stream.remove(membership.peer);
+  }
+
+  #settle(peer: Peer): void {
+    this.#stream.settle(peer);
+    this.#signals.settle(peer);
+    this.#watchers.settle(peer);
+  }
+
+  #checkEmpty(): void {
+    if (this.members.size === 0 && this.presence.size === 0 && this.holds === 0) this.#context.emptied(this);
+  }
+
+  #skip(offset: number): string {
+    return encodeFrame({ type: "skip", room: this.name, offset });
+  }
+}
+
+function splitOnce(text: string, separator: string): [string, string] {
+  const at = text.indexOf(separator);
+  return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + separator.length)];
+}

@@ -1,0 +1,294 @@
+import { BackendUnavailable } from "../backends/backend.ts";
+import { closeCodes } from "../protocol/codes.ts";
+import { encodeFrame } from "../protocol/encode.ts";
+import type { AuthFrame, ClientFrame, PingFrame, PublishFrame, RoomRequest } from "../protocol/frames.ts";
+import { parseClientFrame, type Refusal } from "../protocol/parse.ts";
+import type { Identity } from "./auth/identity.ts";
+import { Lanes, type Answer, type Task } from "./lanes.ts";
+import type { Logger } from "./options.ts";
+import { Rate } from "./rate.ts";
+import { Refused } from "./refused.ts";
+import { errorFrame, type RequestContext, type Requester, type Requests } from "./requests.ts";
+import type { Room } from "./room.ts";
+
+/** P-62: so many texts that are no JSON object within a minute close the connection. */
+const maxBadFrames = 10;
+const badFramesMs = 60_000;
+/** What a client is told to wait where it has too many requests under way. */
+const pendingRetryMs = 1_000;
+
+export interface SessionContext extends RequestContext {
+  readonly requests: Requests;
+  readonly logger: Logger;
+  /** Who the token of an `auth` after `welcome` belongs to (P-17). */
+  readonly renew: (token: string) => Promise<Identity | undefined>;
+}
+
+/** The connection that a session speaks for. */
+export interface SessionPeer extends Requester {
+  /** Takes over the renewed credentials and their expiry. */
+  renewed(identity: Identity): void;
+}
+
+/** The rules of one connection after `welcome`: what each frame does, in what order, and how often it may come. */
+export class Session {
+  readonly #context: SessionContext;
+  readonly #peer: SessionPeer;
+  readonly #rate: Rate;
+  readonly #lanes: Lanes = new Lanes();
+  /** Frames that came after an `auth` whose token is being checked (P-6); undefined: none is. */
+  #held: ClientFrame[] | undefined;
+  #badFramesAt: number[] | undefined;
+
+  constructor(context: SessionContext, peer: SessionPeer) {
+    this.#context = context;
+    this.#peer = peer;
+    const { requestsPerS, rooms } = context.limits;
+    this.#rate = new Rate(requestsPerS, rooms, context.clock.monotonic());
+  }
+
+  /** Requests that are not answered yet. */
+  get pending(): number {
+    return this.#lanes.pending + (this.#held?.length ?? 0);
+  }
+
+  receive(text: string): void {
+    const now = this.#context.clock.monotonic();
+    const parsed = parseClientFrame(text);
+    const verdict = this.#rate.take(parsed.ok ? parsed.frame : undefined, now);
+    if (verdict.kind === "flooding") {
+      this.#peer.close(closeCodes.flooding, "flooding");
+    } else if (verdict.kind === "refuse") {
+      const retryAfterMs = verdict.retryAfterMs;
+      this.#refuse(namesOf(parsed), new Refused("rate_limited", "too many requests", { retryAfterMs }));
+    } else if (parsed.ok) {
+      this.#take(parsed.frame);
+    } else {
+      this.#refuse(namesOf(parsed), new Refused(parsed.refusal.code, parsed.refusal.message));
+      if (parsed.refusal.code === "bad_frame") this.#countBadFrame(now);
+    }
+  }
+
+  /** Authorises every room again (P-17); what is no longer allowed ends. */
+  async authorizeAgain(): Promise<void> {
+    const { requests } = this.#context;
+    for (const room of [...this.#peer.joined.values()]) {
+      const rights = await requests.rightsAgain(this.#peer, room);
+      const membership = room.members.get(this.#peer);
+      if (membership === undefined) continue;
+      if (rights === undefined) this.expel(room, "forbidden");
+      else membership.rights = rights;
+    }
+  }
+
+  /** Ends a membership from the server's side; `left` is the room's last frame. */
+  expel(room: Room, reason: "forbidden" | "removed"): void {
+    if (!this.#peer.joined.delete(room.name)) return;
+    room.leave(this.#peer, 0);
+    this.#peer.send(encodeFrame({ type: "left", room: room.name, reason }));
+    this.#tellLeft(room);
+  }
+
+  /** The connection is gone: its rooms are left, with a grace where it may come back (P-41). */
+  end(graceMs: number): void {
+    this.#held = undefined;
+    for (const room of this.#peer.joined.values()) {
+      room.leave(this.#peer, graceMs);
+      this.#tellLeft(room);
+    }
+    this.#peer.joined.clear();
+  }
+
+  #tellLeft(room: Room): void {
+    this.#context.requests.left(this.#peer, room).catch((error: unknown) => this.#logFailure(error, "leave"));
+  }
+
+  #take(frame: ClientFrame): void {
+    if (frame.type === "pong") return;
+    if (this.pending >= this.#context.limits.pendingRequests) {
+      const refused = new Refused("rate_limited", "too many requests wait", { retryAfterMs: pendingRetryMs });
+      this.#peer.send(errorFrame(refused, frame));
+    } else if (this.#held !== undefined) {
+      this.#held.push(frame);
+    } else {
+      this.#dispatch(frame);
+    }
+  }
+
+  #dispatch(frame: Exclude<ClientFrame, { type: "pong" }>): void {
+    switch (frame.type) {
+      case "ping":
+        this.#peer.send(this.#pong(frame));
+        return;
+      case "auth":
+        this.#held = [];
+        void this.#renew(frame).finally(() => this.#releaseHeld());
+        return;
+      case "publish":
+        this.#lanes.add(frame.room, this.#publishTask(frame));
+        return;
+      case "join":
+      case "leave":
+      case "signal":
+      case "presence":
+      case "history":
+        this.#lanes.add(frame.room, this.#task(() => this.#perform(frame), frame));
+        return;
+      default:
+        frame satisfies never;
+    }
+  }
+
+  #pong({ id, timestamp }: PingFrame): string {
+    return encodeFrame({
+      type: "pong",
+      ...(id !== undefined && { re: id }),
+      ...(timestamp !== undefined && { timestamp }),
+      server_time: this.#context.clock.now(),
+    });
+  }
+
+  /** Does what the request asks; the answer's text, or undefined where there is none or it was sent in place. */
+  async #perform(frame: Exclude<RoomRequest, PublishFrame>): Promise<string | undefined> {
+    const { requests } = this.#context;
+    const peer = this.#peer;
+    const re = frame.id === undefined ? {} : { re: frame.id };
+    switch (frame.type) {
+      case "join":
+        await requests.join(peer, frame);
+        return undefined;
+      case "leave":
+        await requests.leave(peer, frame);
+        return encodeFrame({ type: "left", ...re, room: frame.room });
+      case "signal":
+        await requests.signal(peer, frame);
+        return undefined;
+      case "presence":
+        await requests.presence(peer, frame);
+        return frame.id === undefined ? undefined : encodeFrame({ type: "ack", re: frame.id, room: frame.room });
+      case "history":
+        return requests.history(peer, frame);
+    }
+  }
+
+  #task(perform: () => Promise<string | undefined>, frame: RoomRequest): Task {
+    return {
+      pipelined: false,
+      failed: false,
+      run: async () => {
+        const text = await perform().catch((error: unknown) => this.#failure(error, frame));
+        if (text !== undefined) this.#peer.send(text);
+        return () => undefined;
+      },
+    };
+  }
+
+  #publishTask(frame: PublishFrame): Task {
+    const task: Task = {
+      pipelined: true,
+      failed: false,
+      run: async (): Promise<Answer> => {
+        try {
+          const mayAppend = (): void => {
+            if (task.failed) throw new BackendUnavailable("a publish before this one has an unknown outcome");
+          };
+          mayAppend();
+          const { outcome } = await this.#context.requests.publish(this.#peer, frame, mayAppend);
+          const settled = outcome.then(
+            (published) =>
+              frame.id === undefined
+                ? undefined
+                : encodeFrame({ type: "ack", re: frame.id, room: frame.room, ...published }),
+            (error: unknown) => this.#failure(error, frame),
+          );
+          return async () => this.#answer(await settled);
+        } catch (error) {
+          const text = this.#failure(error, frame);
+          return () => this.#answer(text);
+        }
+      },
+    };
+    return task;
+  }
+
+  #answer(text: string | undefined): void {
+    if (text !== undefined) this.#peer.send(text);
+  }
+
+  async #renew(frame: AuthFrame): Promise<void> {
+    try {
+      const identity = await this.#context.renew(frame.token);
+      if (this.#peer.closed) return;
+      if (identity === undefined) throw new Refused("unauthorized", "bad token");
+      if (identity.user !== this.#peer.user) {
+        this.#peer.close(closeCodes.unauthorized, "another user");
+        return;
+      }
+      this.#peer.renewed(identity);
+      const re = frame.id === undefined ? {} : { re: frame.id };
+      const expiry = identity.expiresAt === undefined ? {} : { expires_at: identity.expiresAt };
+      this.#peer.send(encodeFrame({ type: "authed", ...re, ...expiry }));
+      await this.authorizeAgain();
+    } catch (error) {
+      this.#peer.send(this.#failure(error, frame));
+    }
+  }
+
+  #releaseHeld(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const frame of held) {
+      if (this.#peer.closed) return;
+      this.#take(frame);
+    }
+  }
+
+  /** The `error` frame for what was thrown. An exception's own text never reaches the peer. */
+  #failure(error: unknown, frame: { id?: string | undefined; room?: string; type: string }): string {
+    if (error instanceof Refused) return errorFrame(error, frame);
+    if (error instanceof BackendUnavailable) {
+      if (frame.type === "publish" && frame.room !== undefined) this.#lanes.failWaiting(frame.room);
+      this.#context.logger.warn({ connection: this.#peer.id, err: error }, "the backend is unavailable");
+      return errorFrame(new Refused("unavailable", "try again later"), frame);
+    }
+    this.#logFailure(error, frame.type);
+    return errorFrame(new Refused("internal", "the request failed"), frame);
+  }
+
+  #logFailure(error: unknown, request: string): void {
+    this.#context.logger.error({ connection: this.#peer.id, request, err: error }, "a handler failed");
+  }
+
+  /** Answers in the room's order where requests of that room wait (P-6). */
+  #refuse(names: { id?: string | undefined; room?: string }, refused: Refused): void {
+    const text = errorFrame(refused, names);
+    const { room } = names;
+    const mayWait = room !== undefined && this.#lanes.has(room) && this.pending < this.#context.limits.pendingRequests;
+    if (!mayWait) {
+      this.#peer.send(text);
+      return;
+    }
+    this.#lanes.add(room, { pipelined: true, failed: false, run: async () => () => this.#peer.send(text) });
+  }
+
+  #countBadFrame(now: number): void {
+    const at = (this.#badFramesAt ??= []);
+    at.push(now);
+    if (at.length < maxBadFrames) return;
+    if (now - (at.shift() ?? now) <= badFramesMs) this.#peer.close(closeCodes.misused, "not JSON objects");
+  }
+}
+
+function namesOf(
+  parsed: { ok: true; frame: ClientFrame } | { ok: false; refusal: Refusal },
+): { id?: string | undefined; room?: string } {
+  if (!parsed.ok) {
+    const { re, room } = parsed.refusal;
+    return { id: re, ...(room !== undefined && { room }) };
+  }
+  const { frame } = parsed;
+  return {
+    ...("id" in frame && { id: frame.id }),
+    ...("room" in frame && { room: frame.room }),
+  };
+}
