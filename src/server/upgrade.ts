@@ -13,7 +13,11 @@ export interface UpgradeRefusal {
 }
 
 /** A refusal for what needs state: 403, 404, 429, 503 (P-15). */
-export function refusal(status: number, message: string, headers: Readonly<Record<string, string>> = {}): UpgradeRefusal {
+export function refusal(
+  status: number,
+  message: string,
+  headers: Readonly<Record<string, string>> = {},
+): UpgradeRefusal {
   return { status, message, headers };
 }
 
@@ -71,8 +75,19 @@ function checkHandshake(request: IncomingMessage): UpgradeRefusal | undefined {
   if (!keyShape.test(headers["sec-websocket-key"] ?? "")) {
     return refusal(400, "Sec-WebSocket-Key must be 16 bytes in base64");
   }
+  if (!isExtensionList(headers["sec-websocket-extensions"])) {
+    return refusal(400, "Sec-WebSocket-Extensions must be a list of extensions");
+  }
   return checkProtocols(headers["sec-websocket-protocol"]);
 }
+
+/** Names in the form that extensions have; `ws` reads the header only where it may compress. */
+function isExtensionList(header: string | undefined): boolean {
+  return header === undefined || listItems(header).every((item) => extensionShape.test(item));
+}
+
+/** A registered name begins with a letter, which `__proto__` does not; its parameters are left to who knows them. */
+const extensionShape = /^[A-Za-z][\w.-]*(?:\s*;[^,]*)?$/;
 
 /** 16 bytes in base64; repeated headers are joined by Node and fail. */
 const keyShape = /^[A-Za-z0-9+/]{22}==$/;

@@ -2,7 +2,14 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { connect, createServer as createPlainServer, type AddressInfo, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
-import { checkUpgrade, refusal, refusePlainRequest, respondRefusal, selectProtocol, writeRefusal } from "../../src/server/upgrade.ts";
+import {
+  checkUpgrade,
+  refusal,
+  refusePlainRequest,
+  respondRefusal,
+  selectProtocol,
+  writeRefusal,
+} from "../../src/server/upgrade.ts";
 import { receive } from "./received.ts";
 
 const handshake: Record<string, string | undefined> = {

@@ -90,7 +90,10 @@ function encodePart(part: object): string {
   return Buffer.from(JSON.stringify(part)).toString("base64url");
 }
 
-function chooseReader(options: JwtOptions, now: () => number): ReadToken | ((token: string) => Promise<JsonObject | undefined>) {
+function chooseReader(
+  options: JwtOptions,
+  now: () => number,
+): ReadToken | ((token: string) => Promise<JsonObject | undefined>) {
   const { secret, secrets, key, jwks } = options;
   const given = Object.entries({ secret, secrets, key, jwks }).filter(([, value]) => value !== undefined);
   if (given.length !== 1) {

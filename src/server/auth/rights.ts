@@ -37,7 +37,8 @@ export function readRights(value: unknown): RoomRights | undefined {
   }
   if (!isObject(value)) return undefined;
   const entries: [string, unknown][] = Object.entries(value);
-  const good = entries.length <= maxRoomPatterns && entries.every(([key, list]) => isPattern(key) && isRightsList(list));
+  const good =
+    entries.length <= maxRoomPatterns && entries.every(([key, list]) => isPattern(key) && isRightsList(list));
   return good ? (value as RoomRights) : undefined;
 }
 
@@ -106,7 +107,10 @@ function matchAll(
   return p === pattern.length;
 }
 
-function listedRights(rooms: { readonly [pattern: string]: readonly RoomRight[] }, room: string): ReadonlySet<RoomRight> {
+function listedRights(
+  rooms: { readonly [pattern: string]: readonly RoomRight[] },
+  room: string,
+): ReadonlySet<RoomRight> {
   const found = new Set<RoomRight>();
   for (const [pattern, listed] of Object.entries(rooms)) {
     if (!matches(pattern, room)) continue;

@@ -23,10 +23,14 @@ describe("an anonymous user", () => {
     expect(anonymousUser([given], randomBytes)).toBeDefined();
   });
 
-  it.each([[[""]], [[secret.slice(1)]], [["x".repeat(65)]], [["😀".repeat(21)]], [["x".repeat(200)]], [[secret, secret]]])(
-    "refuses the secrets %j",
-    (given) => {
-      expect(anonymousUser(given, randomBytes)).toBeUndefined();
-    },
-  );
+  it.each([
+    [[""]],
+    [[secret.slice(1)]],
+    [["x".repeat(65)]],
+    [["😀".repeat(21)]],
+    [["x".repeat(200)]],
+    [[secret, secret]],
+  ])("refuses the secrets %j", (given) => {
+    expect(anonymousUser(given, randomBytes)).toBeUndefined();
+  });
 });

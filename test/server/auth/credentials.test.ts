@@ -14,7 +14,12 @@ describe("each place of credentials", () => {
     ["query ticket", "/ws?ticket=t", [], { kind: "ticket", token: "t" }],
     ["Authorization header", "/ws", ["Authorization: Bearer t"], { kind: "bearer", token: "t" }],
     ["Authorization header, in other case", "/ws", ["authorization: bEARER   t"], { kind: "bearer", token: "t" }],
-    ["subprotocol", "/ws", ["Sec-WebSocket-Protocol: fanfare.v1, fanfare.token.a.b.c"], { kind: "subprotocol", token: "a.b.c" }],
+    [
+      "subprotocol",
+      "/ws",
+      ["Sec-WebSocket-Protocol: fanfare.v1, fanfare.token.a.b.c"],
+      { kind: "subprotocol", token: "a.b.c" },
+    ],
     [
       "subprotocol in a second header",
       "/ws",
@@ -28,7 +33,9 @@ describe("each place of credentials", () => {
   });
 
   it("is none where the request has none", async () => {
-    expect(await find("/ws", ["Origin: https://app.com", "Sec-WebSocket-Protocol: fanfare.v1"], cookieOptions)).toBeUndefined();
+    expect(
+      await find("/ws", ["Origin: https://app.com", "Sec-WebSocket-Protocol: fanfare.v1"], cookieOptions),
+    ).toBeUndefined();
     expect(await find("/ws?tokens=a&Token=b", ["Authorization: Basic dG9rZW4="])).toBeUndefined();
   });
 });
@@ -63,7 +70,10 @@ describe("the first kind present decides alone", () => {
     ["/ws", ["Authorization: Bearer a", "Authorization: Bearer b"], "bearer"],
     ["/ws", ["Sec-WebSocket-Protocol: fanfare.token.a, fanfare.token.b"], "subprotocol"],
   ])("%s with %j is there but bad: %s", async (url, headers, kind) => {
-    expect(await find(url, [...headers, "Sec-Fetch-Site: same-origin"], { cookie: "session" })).toEqual({ kind, token: "" });
+    expect(await find(url, [...headers, "Sec-Fetch-Site: same-origin"], { cookie: "session" })).toEqual({
+      kind,
+      token: "",
+    });
   });
 });
 

@@ -27,6 +27,11 @@ function hs256(claims: unknown, header: object = {}, key: string = secret): stri
   return `${input}.${createHmac("sha256", key).update(input).digest("base64url")}`;
 }
 
+function hs384(claims: unknown): string {
+  const input = `${part({ alg: "HS384" })}.${part(claims)}`;
+  return `${input}.${createHmac("sha384", secret).update(input).digest("base64url")}`;
+}
+
 function rs256(claims: unknown, header: object = {}, key: KeyObject = rsa.privateKey): string {
   const input = `${part({ alg: "RS256", ...header })}.${part(claims)}`;
   return `${input}.${createSign("RSA-SHA256").update(input).sign(key).toString("base64url")}`;
@@ -65,12 +70,21 @@ describe("a token with good claims", () => {
     expect(whoIs(withSecret({ secret, defaultRooms: ["lobby"] }), hs256(good))).toMatchObject({ rooms: ["lobby"] });
   });
 
-  it.each([[["a/*", "b"]], [{ "a/*": ["join", "publish"], b: [] }], [[]], [{}]])("gives the claim rooms: %j", (rooms) => {
-    expect(whoIs(withSecret({ secret, defaultRooms: ["lobby"] }), hs256({ ...good, rooms }))).toMatchObject({ rooms });
-  });
+  it.each([[["a/*", "b"]], [{ "a/*": ["join", "publish"], b: [] }], [[]], [{}]])(
+    "gives the claim rooms: %j",
+    (rooms) => {
+      expect(whoIs(withSecret({ secret, defaultRooms: ["lobby"] }), hs256({ ...good, rooms }))).toMatchObject({
+        rooms,
+      });
+    },
+  );
 
   it("needs no iat", () => {
-    expect(whoIs(withSecret(), hs256({ sub: "ann", exp: nowS + 1 }))).toEqual({ user: "ann", rooms: {}, expiresAt: nowMs + 1000 });
+    expect(whoIs(withSecret(), hs256({ sub: "ann", exp: nowS + 1 }))).toEqual({
+      user: "ann",
+      rooms: {},
+      expiresAt: nowMs + 1000,
+    });
   });
 
   it.each([
@@ -150,6 +164,7 @@ describe("bad tokens give nobody", () => {
     ["alg a number", hs256(good, { alg: 5 })],
     ["another secret", hs256(good, {}, "another")],
     ["RS256 against a secret", rs256(good)],
+    ["HS384 with the right secret", hs384(good)],
     ["a crit header that nobody knows", hs256(good, { crit: ["x"], x: 1 })],
     ["a space at the end", `${hs256(good)} `],
     ["too long", `${part({ alg: "HS256", pad: "x".repeat(20_000) })}.${part(good)}.x`],
@@ -180,7 +195,9 @@ describe("keys", () => {
   ])("takes a token signed with the private half of a key of %s, and none of another kind", (_, key, token) => {
     const authenticate = withSecret({ key: pem(key) });
     expect(whoIs(authenticate, token)).toMatchObject({ user: "ann" });
-    const others = [rs256(good), es256(good), eddsa(good)].filter((other) => other.split(".")[0] !== token.split(".")[0]);
+    const others = [rs256(good), es256(good), eddsa(good)].filter(
+      (other) => other.split(".")[0] !== token.split(".")[0],
+    );
     expect(others.map((other) => whoIs(authenticate, other))).toEqual([undefined, undefined]);
   });
 
@@ -220,7 +237,7 @@ describe("a remote key set", () => {
     await using server = await keyServer({ keys });
     const authenticate = withSecret({ jwks: server.url });
     const tokens = Array.from({ length: 20 }, () => rs256(good, { kid: "one" }));
-    const found = await Promise.all(tokens.map((token) => whoIs(authenticate, token)));
+    const found = await Promise.all(tokens.map(async (token) => whoIs(authenticate, token)));
     expect(found.every((identity) => identity?.user === "ann")).toBe(true);
     expect(await whoIs(authenticate, rs256({ ...good, exp: nowS }, { kid: "one" }))).toBeUndefined();
     expect(await whoIs(authenticate, es256(good))).toBeUndefined();
@@ -252,21 +269,24 @@ describe("a remote key set", () => {
     expect(other.requests).toEqual([]);
   });
 
-  it.each([["two"], ["../../dev/null"], ["__proto__"]])("knows nobody by a kid of %j, and does not ask again at once", async (kid) => {
-    await using server = await keyServer({ keys });
-    const authenticate = withSecret({ jwks: server.url });
-    for (let i = 0; i < 10; i++) expect(await whoIs(authenticate, rs256(good, { kid }))).toBeUndefined();
-    expect(server.requests).toHaveLength(1);
-  });
+  it.each([["two"], ["../../dev/null"], ["__proto__"]])(
+    "knows nobody by a kid of %j, and does not ask again at once",
+    async (kid) => {
+      await using server = await keyServer({ keys });
+      const authenticate = withSecret({ jwks: server.url });
+      for (let i = 0; i < 10; i++) expect(await whoIs(authenticate, rs256(good, { kid }))).toBeUndefined();
+      expect(server.requests).toHaveLength(1);
+    },
+  );
 
-  it.each<[string, number, unknown]>([
-    ["answers 500", 500, { keys }],
-    ["redirects", 302, { keys }],
-    ["answers no JSON", 200, "<html>"],
-    ["answers no key set", 200, { keys: 1 }],
-  ])("that %s makes the check reject, because the token may be good", async (_, status, body) => {
+  it.each<[string, number, unknown, RegExp]>([
+    ["answers 500", 500, { keys }, /status 500/],
+    ["redirects", 302, { keys }, /status 302/],
+    ["answers no JSON", 200, "<html>", /as JSON/],
+    ["answers no key set", 200, { keys: 1 }, /malformed/],
+  ])("that %s makes the check reject, because the token may be good", async (_, status, body, message) => {
     await using server = await keyServer(body, status);
-    await expect(whoIs(withSecret({ jwks: server.url }), rs256(good, { kid: "one" }))).rejects.toThrow();
+    await expect(whoIs(withSecret({ jwks: server.url }), rs256(good, { kid: "one" }))).rejects.toThrow(message);
   });
 
   it("that failed is left alone for a second, then read again", async () => {
@@ -285,7 +305,9 @@ describe("a remote key set", () => {
   it("that nobody serves makes the check reject", async () => {
     const server = await keyServer({ keys });
     await server[Symbol.asyncDispose]();
-    await expect(whoIs(withSecret({ jwks: server.url.href }), rs256(good, { kid: "one" }))).rejects.toThrow();
+    await expect(whoIs(withSecret({ jwks: server.url.href }), rs256(good, { kid: "one" }))).rejects.toThrow(
+      /fetch failed/,
+    );
   });
 
   it("can be a file", async () => {
@@ -314,7 +336,12 @@ describe("signToken", () => {
       now: nowMs + 1,
     });
     const identity = whoIs(withSecret({ secret, issuer: "me", audience: "app" }), token);
-    expect(identity).toEqual({ user: "Ann é", rooms: { "a/*": ["join"] }, issuedAt: nowMs + 1, expiresAt: nowMs + 1_501 });
+    expect(identity).toEqual({
+      user: "Ann é",
+      rooms: { "a/*": ["join"] },
+      issuedAt: nowMs + 1,
+      expiresAt: nowMs + 1_501,
+    });
   });
 
   it("leaves out the claims that it was not given", () => {

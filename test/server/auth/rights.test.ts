@@ -79,20 +79,27 @@ describe("rights in a room", () => {
     expect(rights({}, "@~abc", "~abc")).toEqual(["history", "join", "presence"]);
   });
 
-  it.each([undefined, ["**"], ["$sys"]] as (RoomRights | undefined)[])("are none in reserved rooms, with %j", (rooms) => {
-    expect(rights(rooms, "$sys")).toEqual([]);
-  });
+  it.each([undefined, ["**"], ["$sys"]] as (RoomRights | undefined)[])(
+    "are none in reserved rooms, with %j",
+    (rooms) => {
+      expect(rights(rooms, "$sys")).toEqual([]);
+    },
+  );
 });
 
 describe("rights from outside", () => {
   const many = Array.from({ length: 1_000 }, (_, i) => `r${i}`);
 
-  it.each([[[]], [["a", "**"]], [{}], [{ a: [] }], [{ "a/*": ["join", "publish", "signal", "presence", "history"] }], [many]])(
-    "are taken: %j",
-    (value) => {
-      expect(readRights(value)).toEqual(value);
-    },
-  );
+  it.each([
+    [[]],
+    [["a", "**"]],
+    [{}],
+    [{ a: [] }],
+    [{ "a/*": ["join", "publish", "signal", "presence", "history"] }],
+    [many],
+  ])("are taken: %j", (value) => {
+    expect(readRights(value)).toEqual(value);
+  });
 
   it.each([
     [null],
