@@ -30,6 +30,8 @@ export function hubOptions(settings: ServeSettings, config: Config, parts: Parts
     backend: parts.backend,
     logger: config.logger ?? parts.logger,
     anonymous,
+    // Like a token without the claim `rooms`: only the personal room, unless someone says more.
+    anonymousRooms: settings.dev ? ["**"] : (config.anonymousRooms ?? []),
     keep: { ...config.keep, ...settings.keep },
     limits: { ...config.limits, ...settings.limits },
     ...(auth === undefined ? {} : { auth }),

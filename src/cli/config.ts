@@ -16,6 +16,7 @@ const known: Readonly<Record<keyof Config, true>> = {
   backend: true,
   auth: true,
   anonymous: true,
+  anonymousRooms: true,
   cookie: true,
   origins: true,
   keep: true,

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { type Logger as Pino, pino, stdSerializers } from "pino";
 import type { Operation } from "../http/answer.ts";
 import { listener, operations } from "../http/operations.ts";
-import { createHub, type Hub } from "../server/index.ts";
+import { createHub, type Hub, type HubOptions } from "../server/index.ts";
 import { chooseBackend, hubOptions } from "./assemble.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { devOperations, devWarning, randomSecret } from "./dev.ts";
@@ -25,14 +25,13 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
   const options = hubOptions(settings, config, { backend: await chooseBackend(settings, config), logger, devSecret });
   if (settings.dev) io.stderr.write(`${red(devWarning, io.stderr)}\n`);
 
-  const hub = await startHub(createHub(options), config);
+  const hub = await startHub(options, config);
   const extra: readonly Operation[] = devSecret === undefined ? [] : await devOperations(devSecret);
   const server = makeServer();
   const apiKeys = settings.apiKeys.map(({ key }) => key);
   const answer = operations(hub, {
-    origins: options.origins ?? [],
+    ...(options.origins === undefined ? {} : { origins: options.origins }),
     apiKeys,
-    path: options.path ?? "/ws",
     logger,
     extra,
   });
@@ -65,8 +64,9 @@ function makeLogger(settings: ServeSettings): Pino {
   });
 }
 
-async function startHub(hub: Hub, config: Config): Promise<Hub> {
+async function startHub(options: HubOptions, config: Config): Promise<Hub> {
   try {
+    const hub = createHub(options);
     await config.setup?.(hub);
     await hub.start();
     return hub;

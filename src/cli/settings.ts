@@ -1,4 +1,5 @@
 import type { Keep } from "../protocol/contract.ts";
+import { checkOrigins } from "../server/auth/origin.ts";
 import { defaultLimits, type Limits, resolveLimits } from "../server/options.ts";
 import { type Flag, type Given, one, readBoolean, readFlags, readInteger, readText, UsageError } from "./flags.ts";
 
@@ -139,7 +140,7 @@ function readLimits(given: Given | undefined): Partial<Limits> {
       const known = [...limitsByWireName.keys()].join(", ");
       throw new UsageError(`${source} wants NAME=VALUE with a name of: ${known}; got ${JSON.stringify(text)}`);
     }
-    limits[limit] = readInteger(1)(value, `${source} ${name}`);
+    limits[limit] = readInteger(0)(value, `${source} ${name}`);
   }
   return checkLimits(limits);
 }
@@ -165,8 +166,12 @@ function readApiKey(text: string, source: string): ApiKey {
 }
 
 function readOrigin(text: string, source: string): string {
-  if (text === "*" || (URL.canParse(text) && new URL(text).origin === text)) return text;
-  throw new UsageError(`${source} wants * or an origin such as https://app.example.com, got ${JSON.stringify(text)}`);
+  try {
+    checkOrigins([text]);
+    return text;
+  } catch {
+    throw new UsageError(`${source} wants * or an origin such as https://app.example.com, got ${JSON.stringify(text)}`);
+  }
 }
 
 function readKeySetUrl(text: string, source: string): string {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { originAllowed } from "../server/auth/origin.ts";
 
 /** How long a browser may remember a preflight's answer. */
 const preflightS = 600;
@@ -10,16 +11,14 @@ const preflightS = 600;
 export function allowOrigin(
   request: IncomingMessage,
   response: ServerResponse,
-  origins: readonly string[],
+  origins: readonly string[] | undefined,
   methods: string,
 ): boolean {
   response.setHeader("vary", "origin");
   const origin = request.headers.origin;
   const preflight = request.method === "OPTIONS" && request.headers["access-control-request-method"] !== undefined;
-  // Only an origin that is on the list is written back, so nothing unknown ever gets into a header.
-  const allowed = origins.includes("*") ? "*" : origins.find((known) => known === origin);
-  if (origin !== undefined && allowed !== undefined) {
-    response.setHeader("access-control-allow-origin", allowed);
+  if (origin !== undefined && originAllowed(request, origins)) {
+    response.setHeader("access-control-allow-origin", origins?.includes("*") === true ? "*" : origin);
     if (preflight) {
       response.setHeader("access-control-allow-methods", methods);
       response.setHeader("access-control-allow-headers", "authorization, content-type");

@@ -1,32 +1,32 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { Hub, Logger } from "../server/index.ts";
-import { HttpError, type Operation, pathOf, sendError } from "./answer.ts";
+import { HttpError, type Operation, sendError } from "./answer.ts";
 import { health } from "./health.ts";
 import { tickets } from "./tickets.ts";
 
+/** What the calls need of a hub. */
+export type OperatedHub = Pick<Hub, "ready" | "authenticate"> & { readonly tickets: Pick<Hub["tickets"], "create"> };
+
 export interface OperationsOptions {
-  /** Origins whose pages may call (P-80). Absent: none but the server's own, which needs no leave. */
+  /** Origins whose pages may call (P-80), as given to the hub. Absent: the server's own. */
   readonly origins?: readonly string[];
   readonly apiKeys?: readonly string[];
-  /** The socket's path, as given to the hub. Default `/ws`. */
-  readonly path?: string;
   readonly logger?: Pick<Logger, "warn" | "error">;
   /** Further calls, asked after the hub's own. */
   readonly extra?: readonly Operation[];
 }
 
 /**
- * The HTTP calls of a hub: `/healthz`, `/readyz`, `POST /v1/tickets`, and 426 for the socket's path without an upgrade.
- * Resolves to false, the response untouched, for any other address. Failures become the JSON of P-80; it never rejects.
+ * The HTTP calls of a hub: `/healthz`, `/readyz` and `POST /v1/tickets`; the socket's path is the hub's own. Resolves to
+ * false, the response untouched, for any other address. Failures become the JSON of P-80; it never rejects.
  */
 export function operations(
-  hub: Pick<Hub, "ready" | "tickets" | "authenticate">,
+  hub: OperatedHub,
   options: OperationsOptions = {},
 ): (request: IncomingMessage, response: ServerResponse) => Promise<boolean> {
   const all: readonly Operation[] = [
     health(hub),
-    tickets(hub, { origins: options.origins ?? [], apiKeys: options.apiKeys ?? [] }),
-    upgradeRequired(options.path ?? "/ws"),
+    tickets(hub, { origins: options.origins, apiKeys: options.apiKeys ?? [] }),
     ...(options.extra ?? []),
   ];
   return async (request, response) => {
@@ -50,19 +50,6 @@ export function listener(
   return (request, response) => {
     void answer(request, response).then((answered) => {
       if (!answered) sendError(response, new HttpError(404, "not_found", "nothing is at this address"));
-    });
-  };
-}
-
-/** P-15: a request on the socket's path that asks for no upgrade. */
-function upgradeRequired(path: string): Operation {
-  return (request) => {
-    const asked = pathOf(request);
-    if (asked !== path && !asked.startsWith(`${path}/`)) return false;
-    throw new HttpError(426, "upgrade_required", "this address speaks WebSocket", {
-      upgrade: "websocket",
-      connection: "Upgrade",
-      "sec-websocket-version": "13",
     });
   };
 }

@@ -6,8 +6,8 @@ import { readBody } from "./body.ts";
 import { allowOrigin } from "./cors.ts";
 
 export interface TicketOptions {
-  /** Origins whose pages may call; `*` for all. */
-  readonly origins: readonly string[];
+  /** Origins whose pages may call, as the hub's. */
+  readonly origins: readonly string[] | undefined;
   /** The operator's keys. They stand for no user, so they get no ticket (403). */
   readonly apiKeys: readonly string[];
 }
@@ -16,7 +16,10 @@ export interface TicketOptions {
  * `POST /v1/tickets` (P-16): a user's token in `Authorization: Bearer` becomes `{ticket, expires_at}`. The call needs no
  * body; a small one is ignored, because some HTTP clients cannot post without.
  */
-export function tickets(hub: Pick<Hub, "authenticate" | "tickets">, options: TicketOptions): Operation {
+export function tickets(
+  hub: Pick<Hub, "authenticate"> & { readonly tickets: Pick<Hub["tickets"], "create"> },
+  options: TicketOptions,
+): Operation {
   return async (request, response) => {
     if (pathOf(request) !== "/v1/tickets") return false;
     if (allowOrigin(request, response, options.origins, "POST")) return true;

@@ -153,7 +153,7 @@ describe("serve's environment", () => {
 
   test("a fault names the variable", () => {
     expect(() => readEnv({ FANFARE_PORT: "80a" })).toThrow("FANFARE_PORT must be an integer from 0 to 65535");
-    expect(() => readEnv({ FANFARE_LIMIT: "rooms=0" })).toThrow("FANFARE_LIMIT rooms must be");
+    expect(() => readEnv({ FANFARE_LIMIT: "rooms=x" })).toThrow("FANFARE_LIMIT rooms must be");
   });
 });
 
@@ -179,7 +179,8 @@ describe("what serve cannot be told", () => {
     [["--limit", "requestsPerS=1"], "--limit wants NAME=VALUE"],
     [["--limit", "rooms"], "--limit wants NAME=VALUE"],
     [["--limit", "__proto__=1"], "--limit wants NAME=VALUE"],
-    [["--limit", "rooms=many"], '--limit rooms must be an integer, 1 or more, got "many"'],
+    [["--limit", "rooms=many"], '--limit rooms must be an integer, 0 or more, got "many"'],
+    [["--limit", "requests_per_s=0"], "limit requests_per_s must be an integer from 1 on, got 0"],
     [["--limit", "dedupe_ms=1000"], "limit dedupe_ms must be at least 300000 (P-31), got 1000"],
     [["--api-key", "two words"], "--api-key wants KEY or NAME=KEY"],
     [["--origin", "app.example.com"], "--origin wants * or an origin such as https://app.example.com"],

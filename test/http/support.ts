@@ -2,12 +2,11 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { connect } from "node:net";
 import { onTestFinished } from "vitest";
-import type { Hub, Identity } from "../../src/server/index.ts";
-
-type FakeHub = Pick<Hub, "ready" | "tickets" | "authenticate">;
+import type { OperatedHub } from "../../src/http/operations.ts";
+import type { Identity } from "../../src/server/index.ts";
 
 /** A hub that knows one token, `good`, of user ann, unless told otherwise. */
-export function fakeHub(changes: Partial<FakeHub> = {}): FakeHub {
+export function fakeHub(changes: Partial<OperatedHub> = {}): OperatedHub {
   const ann: Identity = { user: "ann" };
   return {
     ready: () => Promise.resolve({ ready: true, reasons: [] }),
