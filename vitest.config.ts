@@ -1,7 +1,18 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 // The wire tests start servers of their own: two workers are what two cores can serve without starving those servers.
+const src = fileURLToPath(new URL("src", import.meta.url));
+
 const config: ViteUserConfig = defineConfig({
+  // The examples of the docs import the package by its name, as their readers do; here that is the source.
+  resolve: {
+    alias: [
+      { find: /^fanfare$/, replacement: `${src}/server/index.ts` },
+      { find: /^fanfare\/client$/, replacement: `${src}/client/index.ts` },
+      { find: /^fanfare\/lmdb$/, replacement: `${src}/backends/lmdb/index.ts` },
+    ],
+  },
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     testTimeout: 30_000,

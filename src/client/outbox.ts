@@ -125,7 +125,7 @@ export class Outbox {
       line.notBefore = now + Math.max(hintMs, backoffMs(line.failures++, this.#random(), this.#timing));
     } else {
       // Rights come before keys (P-60), so this refusal says nothing of an earlier sending. `conflict` does.
-      this.#fail(entry, error, frame.code === "conflict");
+      this.#fail(entry, error, !entry.unsure || frame.code === "conflict");
     }
   }
 

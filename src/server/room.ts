@@ -130,7 +130,6 @@ export class Room implements RoomListener, Replayed {
   enter(peer: Peer, entrance: Entrance): void {
     const known = this.members.get(peer);
     if (known === undefined) this.presence.enter(peer.user, entrance.data);
-    else if (entrance.data !== undefined) this.presence.update(peer.user, entrance.data);
     const membership = known ?? this.#admit(peer);
     membership.rights = entrance.rights;
     membership.watches = entrance.presence ?? membership.watches;
@@ -139,6 +138,8 @@ export class Room implements RoomListener, Replayed {
     peer.send(encodeFrame(this.#joined(membership, entrance)));
     if (membership.watches) this.#watchers.add(peer);
     else this.#watchers.remove(peer);
+    // After the answer, so that a member who watches is told of the change that its list does not have yet.
+    if (known !== undefined && entrance.data !== undefined) this.presence.update(peer.user, entrance.data);
     if (entrance.start !== undefined) this.#startStream(membership, entrance.start);
   }
 

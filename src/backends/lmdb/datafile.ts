@@ -68,7 +68,10 @@ function probe(directory: string, path: string, isShort: boolean): void {
     const { open } = require(${JSON.stringify(lmdb)});
     const options = { noSubdir: false, readOnly: true, encoding: "binary", keyEncoding: "binary", maxDbs: 1 };
     const db = open({ path: process.argv[1], ...options });
-    for (const row of db.getRange({ start: Buffer.of(0) })) if (row.value === undefined) throw new Error("a row is missing");
+    let rows = 0;
+    for (const row of db.getRange({ start: Buffer.of(0) })) rows += row.value.length >= 0 ? 1 : 0;
+    // A page of which only a part is there reads as zeros, and the walk ends there in silence.
+    if (rows !== db.getStats().entryCount) process.exit(1);
   `;
   const { status, signal, error } = spawnSync(process.execPath, ["-e", script, directory], {
     stdio: "ignore",

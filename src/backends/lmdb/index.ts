@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statfsSync } from "node:fs";
 import { resolve } from "node:path";
 import type {
   Appended,
@@ -22,7 +22,7 @@ import { layoutStamp, metaKey } from "./layout.ts";
 import { lockDirectory, type DirectoryLock } from "./lock.ts";
 import { Log } from "./log.ts";
 import { Rooms } from "./rooms.ts";
-import { Store } from "./store.ts";
+import { Store, type Write } from "./store.ts";
 import { Sweep } from "./sweep.ts";
 import { Writer } from "./writer.ts";
 
@@ -32,6 +32,8 @@ export interface LmdbOptions {
 }
 
 const sweepEveryMs = 1_000;
+/** With less space than this, a commit that failed is put down to a full disk. */
+const fullBelowBytes = 1024 * 1024;
 
 /**
  * The log in files of this machine. A message that was acknowledged outlives `kill -9` and the loss of power: each commit
@@ -152,7 +154,7 @@ class LmdbBackend implements Backend {
 
   #assemble(context: BackendContext, lock: DirectoryLock): Opened {
     const writer = new Writer(
-      (writes) => this.#store.commit(writes),
+      (writes) => this.#commit(writes),
       (error) => (this.#recovering ??= this.#recover(error)),
     );
     const rooms = new Rooms(this.#store, context);
@@ -160,6 +162,18 @@ class LmdbBackend implements Backend {
     const sweep = new Sweep(this.#store, rooms, facts, context.now);
     const timer = setInterval(() => this.#sweep(), sweepEveryMs).unref();
     return { context, lock, writer, rooms, facts, sweep, timer, log: new Log(rooms, writer, context) };
+  }
+
+  /** LMDB reports a full disk as whatever the system call said, often as an input/output error. */
+  async #commit(writes: readonly Write[]): Promise<void> {
+    try {
+      await this.#store.commit(writes);
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause);
+      const { bavail, bsize } = statfsSync(this.#directory);
+      const isFull = bavail * bsize < fullBelowBytes;
+      throw new Error(isFull ? `the disk of ${this.#directory} is full (${text})` : `${this.#directory}: ${text}`, { cause });
+    }
   }
 
   /**
@@ -212,9 +226,7 @@ class LmdbBackend implements Backend {
     const [first] = this.#store.range({ start: Buffer.of(0), end: Buffer.of(255) }, 1);
     if (stamp === undefined && first === undefined) {
       const writes = [{ key: metaKey("layout"), value: Buffer.from(layoutStamp) }];
-      await this.#store.commit(writes).catch((cause: unknown) => {
-        throw new Error(`the log in ${this.#directory} cannot be written to: ${String(cause)}`, { cause });
-      });
+      await this.#commit(writes);
       return;
     }
     throw new Error(
