@@ -308,6 +308,22 @@ describe("sweeping", () => {
     expect(left).toEqual(["\u0001check", "\u0001layout", "\u0001nextRoom"]);
   });
 
+  it("spares a key and a fact that are used again while it looks", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const clock = new TestClock();
+    const backend = await opened(newDirectory(), clock);
+    await backend.append(room, entryOf("a"), keyOf("k"));
+    await backend.set("fact", "old", 1_000);
+    clock.now += 300_001;
+    const again = Promise.all([backend.append(room, entryOf("b"), keyOf("k")), backend.set("fact", "new", 1_000)]);
+    await Promise.resolve();
+    vi.advanceTimersByTime(1_000);
+    await again;
+    await backend.check();
+    expect(await backend.find(room, keyOf("k"))).toMatchObject({ offset: 2 });
+    expect(await backend.get("fact")).toBe("new");
+  });
+
   it("leaves no timer behind", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
     const backend = await opened(newDirectory());

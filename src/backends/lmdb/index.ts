@@ -159,9 +159,10 @@ class LmdbBackend implements Backend {
     );
     const rooms = new Rooms(this.#store, context);
     const facts = new Facts(this.#store, writer, context.now);
-    const sweep = new Sweep(this.#store, rooms, facts, context.now);
+    const log = new Log(rooms, writer, context);
+    const sweep = new Sweep(this.#store, rooms, facts, log, context.now);
     const timer = setInterval(() => this.#sweep(), sweepEveryMs).unref();
-    return { context, lock, writer, rooms, facts, sweep, timer, log: new Log(rooms, writer, context) };
+    return { context, lock, writer, rooms, facts, sweep, timer, log };
   }
 
   /** LMDB reports a full disk as whatever the system call said, often as an input/output error. */

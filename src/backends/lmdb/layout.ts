@@ -59,8 +59,9 @@ export const entries = (room: number, first: number, last: number): KeyRange => 
 export const keyKey = (room: number, hash: Buffer): Buffer => Buffer.concat([numbered(kinds.key, room), hash]);
 export const keysOf = (room: number): KeyRange => ({ start: numbered(kinds.key, room), end: numbered(kinds.key, room + 1) });
 
-export const keyExpiryKey = (until: number, room: number, hash: Buffer): Buffer =>
-  Buffer.concat([numbered(kinds.keyExpiry, until), numbered(0, room).subarray(1), hash]);
+/** `at` is the key's own place, by `keyKey`. */
+export const keyExpiryKey = (until: number, at: Buffer): Buffer =>
+  Buffer.concat([numbered(kinds.keyExpiry, until), at.subarray(1)]);
 export const keyOfExpiry = (expiry: Buffer): Buffer => Buffer.concat([Buffer.of(kinds.key), expiry.subarray(1 + timeBytes)]);
 export const keysExpiredAt = (now: number): KeyRange => expiredAt(kinds.keyExpiry, now);
 

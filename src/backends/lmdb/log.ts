@@ -19,6 +19,8 @@ export class Log {
   readonly #rooms: Rooms;
   readonly #writer: Writer;
   readonly #context: BackendContext;
+  /** What keys on their way to the disk will be, by where they will stand. As many as the writer's tasks at most. */
+  readonly #keysUnderWay = new Map<string, KeyRecord>();
 
   constructor(rooms: Rooms, writer: Writer, context: BackendContext) {
     this.#rooms = rooms;
@@ -32,7 +34,8 @@ export class Log {
     const room = this.#rooms.obtain(ref, writes);
     if (room.refusing !== undefined) throw room.refusing;
     try {
-      const earlier = key && room.key(nameOf(key), this.#context.now());
+      const at = key && placeOf(room, key);
+      const earlier = at && this.#key(room, at);
       if (key === undefined || earlier === undefined) return this.#keep(room, entry, key, writes);
       return this.#inTurn(room, writes, () =>
         earlier.fingerprint === key.fingerprint ? { kind: "duplicate", ...foundOf(room, earlier) } : { kind: "conflict" },
@@ -48,10 +51,16 @@ export class Log {
   /** Waits for an append with this key that is under way: in its turn, the key is on disk or gone. */
   async find(ref: RoomRef, key: KeyRef): Promise<Found | undefined> {
     const room = this.#rooms.find(ref.name);
-    const record = room?.key(nameOf(key), this.#context.now());
-    if (room === undefined || record === undefined) return undefined;
-    const found = foundOf(room, record);
-    return room.keysUnderWay.has(nameOf(key)) ? this.#inTurn(room, [], () => found) : found;
+    if (room === undefined) return undefined;
+    const at = placeOf(room, key);
+    const record = this.#key(room, at);
+    const found = record && foundOf(room, record);
+    return this.isKeyUnderWay(at) ? this.#inTurn(room, [], () => found) : found;
+  }
+
+  /** Whether an append that writes there waits for the disk. */
+  isKeyUnderWay(at: Buffer): boolean {
+    return this.#keysUnderWay.has(textOf(at));
   }
 
   async state(ref: RoomRef): Promise<LogState> {
@@ -92,14 +101,11 @@ export class Log {
     const offset = room.numbered + 1;
     writes.push({ key: entryKey(room.id, offset), value: encodeEntry(room.seed, offset, entry) });
     const kept = entryOf(offset, entry);
-    const record = key && this.#keepKey(room, offset, key, writes);
+    const settled = key && this.#keepKey(room, offset, key, writes);
     room.numbered = offset;
     room.trim(writes, this.#context.now(), trimAnAppend);
-    const settled = (): void => {
-      if (key !== undefined && room.keysUnderWay.get(nameOf(key)) === record) room.keysUnderWay.delete(nameOf(key));
-    };
     const tell = (): Appended => {
-      settled();
+      settled?.();
       room.head = offset;
       room.listeners.appended(kept, this.#context.log);
       return { kind: "kept", epoch: room.epoch, offset };
@@ -107,15 +113,18 @@ export class Log {
     return this.#inTurn(room, writes, tell, settled);
   }
 
-  #keepKey(room: Room, offset: number, key: KeyRef & KeyFacts, writes: Write[]): KeyRecord {
+  #key(room: Room, at: Buffer): KeyRecord | undefined {
+    return this.#keysUnderWay.get(textOf(at)) ?? room.key(at, this.#context.now());
+  }
+
+  /** Gives the function to call when the append is settled. */
+  #keepKey(room: Room, offset: number, key: KeyRef & KeyFacts, writes: Write[]): () => void {
     const { fingerprint, resultJson, dedupeMs } = key;
-    const hash = hashOf(nameOf(key));
     const record = { until: clampTime(this.#context.now() + dedupeMs), offset, fingerprint, resultJson };
-    const at = keyKey(room.id, hash);
-    writes.push({ key: at, value: encodeKey(at, record) });
-    writes.push({ key: keyExpiryKey(record.until, room.id, hash), value: Buffer.of(0) });
-    room.keysUnderWay.set(nameOf(key), record);
-    return record;
+    const at = placeOf(room, key);
+    writes.push({ key: at, value: encodeKey(at, record) }, { key: keyExpiryKey(record.until, at), value: Buffer.of(0) });
+    this.#keysUnderWay.set(textOf(at), record);
+    return () => void this.#keysUnderWay.delete(textOf(at));
   }
 
   /** Looks at a room once all that was called for before is on disk, making the room where it is missing. */
@@ -156,8 +165,13 @@ function refuseUntilTold(room: Room, error: unknown): void {
   setImmediate(() => (room.refusing = undefined));
 }
 
-function nameOf({ scope, key }: KeyRef): string {
-  return `${scope.length}:${scope}${key}`;
+/** The length keeps the scope `ab` with the key `c` apart from `a` with `bc`. */
+function placeOf(room: Room, { scope, key }: KeyRef): Buffer {
+  return keyKey(room.id, hashOf(`${scope.length}:${scope}${key}`));
+}
+
+function textOf(at: Buffer): string {
+  return at.toString("latin1");
 }
 
 function foundOf(room: Room, { offset, fingerprint, resultJson }: KeyRecord): Found {

@@ -2,7 +2,7 @@ import type { Keep } from "../../protocol/contract.ts";
 import { BackendUnavailable, type LogEntry, type LogState } from "../backend.ts";
 import { lingerMs } from "../epoch.ts";
 import { Listeners } from "../listeners.ts";
-import { entries, entryKey, keyKey, keysOf, hashOf, offsetOf, roomKey } from "./layout.ts";
+import { entries, entryKey, keysOf, offsetOf, roomKey } from "./layout.ts";
 import { decodeEntry, decodeEntryTime, decodeKey, encodeRoom, entrySeed, type KeyRecord, type RoomRecord } from "./records.ts";
 import type { Store, Write } from "./store.ts";
 
@@ -15,8 +15,6 @@ export class Room {
   readonly id: number;
   readonly epoch: string;
   readonly listeners: Listeners = new Listeners();
-  /** Keys whose append is on its way to the disk. */
-  readonly keysUnderWay: Map<string, KeyRecord> = new Map();
   /** Tasks of this room that the writer has. */
   pending = 0;
   /** Forgotten: the next to ask gets another life. */
@@ -68,7 +66,6 @@ export class Room {
     this.#removed = fresh.#removed;
     this.#floor = Math.max(this.#floor, this.#removed);
     this.#known = undefined;
-    this.keysUnderWay.clear();
     this.pending = 0;
     return this.head > told ? this.#entries(told + 1, this.head) : [];
   }
@@ -95,11 +92,8 @@ export class Room {
     return this.#entries(Math.max(last - limit, this.#trimmed(now)) + 1, last);
   }
 
-  /** What a publish with this key left, on disk or on its way there. */
-  key(name: string, now: number): KeyRecord | undefined {
-    const underWay = this.keysUnderWay.get(name);
-    if (underWay !== undefined) return underWay;
-    const key = keyKey(this.id, hashOf(name));
+  /** What a publish left at a place by `keyKey`, on disk. */
+  key(key: Buffer, now: number): KeyRecord | undefined {
     const value = this.#store.get(key);
     if (value === undefined) return undefined;
     const record = decodeKey(key, value);

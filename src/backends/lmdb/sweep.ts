@@ -1,6 +1,7 @@
 import type { BackendContext } from "../backend.ts";
 import type { Facts } from "./facts.ts";
 import { graveKey, graves, entries, keyOfExpiry, keysExpiredAt, keysOf, roomNameOf, roomOfGrave, roomsAfter } from "./layout.ts";
+import type { Log } from "./log.ts";
 import { decodeKey } from "./records.ts";
 import type { Room } from "./room.ts";
 import type { Rooms } from "./rooms.ts";
@@ -19,14 +20,16 @@ export class Sweep {
   readonly #store: Store;
   readonly #rooms: Rooms;
   readonly #facts: Facts;
+  readonly #log: Log;
   readonly #now: BackendContext["now"];
   /** Where the walk over the rooms goes on. */
   #after = "";
 
-  constructor(store: Store, rooms: Rooms, facts: Facts, now: BackendContext["now"]) {
+  constructor(store: Store, rooms: Rooms, facts: Facts, log: Log, now: BackendContext["now"]) {
     this.#store = store;
     this.#rooms = rooms;
     this.#facts = facts;
+    this.#log = log;
     this.#now = now;
   }
 
@@ -43,6 +46,8 @@ export class Sweep {
     const now = this.#now();
     for (const { key: expiry } of this.#store.range(keysExpiredAt(now), mostKeys)) {
       const key = keyOfExpiry(expiry);
+      // Removing it now would come after the new one that is on its way. The row stays for the next sweep.
+      if (this.#log.isKeyUnderWay(key)) continue;
       const value = this.#store.get(key);
       const record = value && decodeKey(key, value);
       writes.push({ key: expiry, value: undefined });
