@@ -1,5 +1,4 @@
-import type { Authenticate, Backend, HubOptions, Logger } from "../server/index.ts";
-import { jwt } from "../server/auth/jwt.ts";
+import { type Authenticate, type Backend, type HubOptions, jwt, type Logger, memory } from "../server/index.ts";
 import type { Config } from "./config.ts";
 import { UsageError } from "./flags.ts";
 import { oneLine } from "./io.ts";
@@ -39,15 +38,13 @@ export function hubOptions(settings: ServeSettings, config: Config, parts: Parts
   };
 }
 
-/** Opens nothing yet. Drivers are loaded only when asked for, so that one that is missing harms nobody else. */
+/** Opens nothing yet. A driver is loaded only when asked for: it may not run everywhere that the server does. */
 export async function chooseBackend(settings: ServeSettings, config: Config): Promise<Backend> {
   if (settings.backend === undefined && config.backend !== undefined) return config.backend;
   const setting = settings.backend ?? defaultBackend;
   switch (setting.kind) {
-    case "memory": {
-      const { memory } = await import("../backends/memory/index.ts");
+    case "memory":
       return memory();
-    }
     case "lmdb": {
       const { lmdb } = await import("../backends/lmdb/index.ts");
       return lmdb({ directory: setting.directory });

@@ -47,9 +47,11 @@ export async function loadConfig(file: string): Promise<Config> {
 
 async function importDefault(path: string, name: string): Promise<unknown> {
   try {
-    const module: { default?: unknown } = await import(pathToFileURL(path).href);
+    const module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
     return module.default;
   } catch (error) {
-    throw new UsageError(`--config ${name} cannot be loaded: ${oneLine(error)}`);
+    throw new UsageError(
+      `--config ${name} cannot be loaded: ${error instanceof SyntaxError ? "syntax error: " : ""}${oneLine(error)}`,
+    );
   }
 }

@@ -41,14 +41,14 @@ export function readFlags<F extends Flags>(
     const values = given.get(name) ?? [];
     given.set(name, flags[name]?.repeated === true ? [...values, value] : [value]);
   }
-  const result: Record<string, Given> = {};
+  const result: Partial<Record<string, Given>> = {};
   for (const [name, flag] of Object.entries(flags)) {
     const values = given.get(name);
     const text = env[variableOf(name)];
     if (values !== undefined) result[name] = { values, source: `--${name}` };
     else if (text !== undefined && text !== "") result[name] = { values: split(text, flag), source: variableOf(name) };
   }
-  return result as { readonly [Name in keyof F]?: Given };
+  return result;
 }
 
 function split(text: string, flag: Flag): string[] {

@@ -2,9 +2,11 @@ import { readFileSync } from "node:fs";
 import { type ArgsDef, type CommandDef, defineCommand, renderUsage } from "citty";
 import { type Flags, UsageError } from "./flags.ts";
 import { Failure, type Io, red } from "./io.ts";
-import { serve } from "./serve.ts";
 import { serveFlags } from "./settings.ts";
 import { token, tokenFlags } from "./token.ts";
+
+// The server and all that it needs are loaded only to serve: help and tokens come at once.
+const serve = async (args: readonly string[], io: Io): Promise<number> => (await import("./serve.ts")).serve(args, io);
 
 interface Command {
   readonly description: string;

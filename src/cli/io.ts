@@ -19,6 +19,6 @@ export function red(text: string, stream: NodeJS.WritableStream): string {
 
 /** An error's own words as one line without control characters, so that nothing from a file can move the cursor. */
 export function oneLine(error: unknown): string {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const text = error instanceof Error ? error.message : String(error);
   return text.split("\n", 1)[0]?.replaceAll(/\p{Cc}/gu, " ") ?? "";
 }

@@ -244,13 +244,10 @@ describe("serve --config", () => {
     ["export default 1", "the default export must be an object of hub options"],
     ["export const auth = 1", "the default export must be an object of hub options"],
     ["export default { limit: {} }", 'unknown option "limit"; known: rooms, backend'],
-    ["export default {", "cannot be loaded: SyntaxError"],
-    ["throw new Error('broken\\nsecond line')", "cannot be loaded: Error: broken\n"],
-    ["export default { anonymous: true, limits: { rooms: -1 } }", "limit rooms must be a positive integer"],
-    [
-      "export default { anonymous: true, setup() { throw new Error('no database') } }",
-      "cannot start: Error: no database",
-    ],
+    ["export default {", "cannot be loaded: syntax error: "],
+    ["throw new Error('broken\\nsecond line')", "cannot be loaded: broken\n"],
+    ["export default { anonymous: true, limits: { rooms: -1 } }", "cannot start: limit rooms must be"],
+    ["export default { anonymous: true, setup() { throw new Error('no database') } }", "cannot start: no database"],
   ])("%j is one line", async (text, message) => {
     const { code, stderr } = await run([...inMemory, "--config", config(text)]);
     expect(code).toBeGreaterThan(0);

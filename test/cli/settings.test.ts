@@ -6,6 +6,8 @@ import { readTokenSettings } from "../../src/cli/token.ts";
 const read = (...args: string[]) => readServeSettings(args, {});
 const readEnv = (env: NodeJS.ProcessEnv, ...args: string[]) => readServeSettings(args, env);
 
+const token = (...args: string[]) => readTokenSettings(["--user", "ann", ...args], { FANFARE_SECRET: "s" });
+
 describe("serve without flags", () => {
   test("listens on the loopback and leaves all else to config and defaults", () => {
     expect(read()).toEqual({
@@ -202,8 +204,6 @@ describe("what serve cannot be told", () => {
 });
 
 describe("token's flags", () => {
-  const token = (...args: string[]) => readTokenSettings(["--user", "ann", ...args], { FANFARE_SECRET: "s" });
-
   test("an hour and the personal room are the default", () => {
     expect(token()).toEqual({ user: "ann", secret: "s", rooms: undefined, expiresInMs: 3_600_000 });
   });

@@ -8,6 +8,12 @@ const post = (url: string, headers: Record<string, string> = {}, body?: string):
 const start = (hub = fakeHub(), options: OperationsOptions = {}): Promise<string> =>
   serve(listener(operations(hub, options)));
 
+const preflight = (url: string, origin: string): Promise<Response> =>
+  fetch(`${url}/v1/tickets`, {
+    method: "OPTIONS",
+    headers: { origin, "access-control-request-method": "POST" },
+  });
+
 describe("health", () => {
   test("a process that answers is up", async () => {
     const response = await fetch(`${await start()}/healthz`);
@@ -54,13 +60,13 @@ describe("POST /v1/tickets (P-16)", () => {
     expect(response.status).toBe(200);
   });
 
-  test.each([
+  test.each<[string, Record<string, string>]>([
     ["no Authorization", {}],
     ["another scheme", { authorization: "Basic good" }],
     ["an unknown token", { authorization: "Bearer bad" }],
     ["two tokens", { authorization: "Bearer good good" }],
   ])("%s is unauthorized", async (_, headers) => {
-    const response = await post(`${await start()}/v1/tickets`, headers as Record<string, string>);
+    const response = await post(`${await start()}/v1/tickets`, headers);
     expect(response.status).toBe(401);
     expect(response.headers.get("www-authenticate")).toBe("Bearer");
     expect(await response.json()).toMatchObject({ error: { code: "unauthorized" } });
@@ -95,7 +101,7 @@ describe("POST /v1/tickets (P-16)", () => {
       },
     });
     const init = { method: "POST", headers: { authorization: "Bearer good" }, body, duplex: "half" };
-    const response = await fetch(`${await start()}/v1/tickets`, init as RequestInit);
+    const response = await fetch(`${await start()}/v1/tickets`, init);
     expect(response.status).toBe(413);
   });
 
@@ -108,12 +114,6 @@ describe("POST /v1/tickets (P-16)", () => {
 });
 
 describe("pages of other origins (P-80)", () => {
-  const preflight = (url: string, origin: string): Promise<Response> =>
-    fetch(`${url}/v1/tickets`, {
-      method: "OPTIONS",
-      headers: { origin, "access-control-request-method": "POST" },
-    });
-
   test("an allowed origin's preflight is granted, and its answer readable", async () => {
     const url = await start(fakeHub(), { origins: ["https://app.example.com"] });
     const granted = await preflight(url, "https://app.example.com");
