@@ -1,9 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
-// The wire tests start servers of their own: two workers are what two cores can serve without starving those servers.
 const src = fileURLToPath(new URL("src", import.meta.url));
 
+// The wire tests start servers of their own: two workers are what two cores can serve without starving those servers.
 const config: ViteUserConfig = defineConfig({
   // The examples of the docs import the package by its name, as their readers do; here that is the source.
   resolve: {

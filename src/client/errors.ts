@@ -10,7 +10,7 @@ import type { ErrorFrame, Issue } from "../protocol/frames.ts";
  * - `left`: the room was left
  * - `user_changed`: the connection came back as another user; nothing was kept
  * - `timeout`: no answer in time
- * - `token_failed`: the app's token function threw or took too long; `cause` has what it threw
+ * - `token_failed`: the app's token function threw or gave no string, or the WebSocket could not be made; `cause` tells
  * - `listener_failed`: a listener of the app threw; `cause` has what it threw
  */
 export type ClientErrorCode =
@@ -25,6 +25,8 @@ export type ClientErrorCode =
   | "listener_failed";
 
 export interface ErrorFacts {
+  /** Absent: the code. */
+  readonly message?: string | undefined;
   readonly room?: string | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly issues?: readonly Issue[] | undefined;
@@ -42,26 +44,16 @@ export class FanfareError extends Error {
   /** What the schema found, for `invalid_data`. */
   readonly issues: readonly Issue[];
 
-  constructor(code: ErrorCode | ClientErrorCode, message: string, facts: ErrorFacts = {}) {
-    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+  constructor(code: ErrorCode | ClientErrorCode, { message = code, room, retryAfterMs, issues = [], cause }: ErrorFacts = {}) {
+    super(message, { cause });
     this.code = code;
-    this.room = facts.room;
-    this.retryAfterMs = facts.retryAfterMs;
-    this.issues = facts.issues ?? [];
+    this.room = room;
+    this.retryAfterMs = retryAfterMs;
+    this.issues = issues;
   }
 }
 
-/** The error that an `error` frame tells. Fields of a wrong type are left out. */
-export function errorOf(frame: ErrorFrame): FanfareError {
-  const { code, message, room, retry_after_ms, issues } = frame;
-  return new FanfareError(code, `${message ?? code}`, {
-    room,
-    retryAfterMs: hintOf(retry_after_ms) || undefined,
-    issues: Array.isArray(issues) ? issues : [],
-  });
-}
-
-/** A server's `retry_after_ms` as far as it is one; 0 otherwise. */
-export function hintOf(value: unknown): number {
-  return typeof value === "number" && value > 0 ? value : 0;
+/** The error that an `error` frame tells. */
+export function errorOf({ code, message, room, retry_after_ms, issues }: ErrorFrame): FanfareError {
+  return new FanfareError(code, { message, room, retryAfterMs: retry_after_ms, issues });
 }

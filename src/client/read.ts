@@ -2,85 +2,100 @@ import { parseCursor } from "../protocol/cursor.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
 
 type Check = (value: unknown) => boolean;
-type Fields = { readonly [field: string]: Check };
 
 const text: Check = (value) => typeof value === "string";
 const count: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 const flag: Check = (value) => typeof value === "boolean";
 const object: Check = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-const cursor: Check = (value) => typeof value === "string" && parseCursor(value) !== undefined;
-const optional =
-  (check: Check): Check =>
-  (value) =>
-    value === undefined || check(value);
-const fields =
-  (wanted: Fields): Check =>
-  (value) =>
-    object(value) && Object.keys(wanted).every((name) => wanted[name]?.((value as Record<string, unknown>)[name]));
+const cursor: Check = (value) => text(value) && parseCursor(value as string) !== undefined;
 const list =
   (check: Check): Check =>
   (value) =>
     Array.isArray(value) && value.every(check);
+const members = list((value) => has(value, "user"));
 
-const maybeText = optional(text);
-const maybeCount = optional(count);
-const member = fields({ user: text });
-const members = optional(list(member));
-const message: Fields = { event: text, from: maybeText, at: count, key: maybeText, prev: maybeCount };
+/** A field has one form wherever it stands. What is not here is not looked at, or may be anything. */
+const forms: { readonly [field: string]: Check } = {
+  re: text,
+  room: text,
+  event: text,
+  from: text,
+  key: text,
+  user: text,
+  connection: text,
+  reason: text,
+  code: text,
+  message: text,
+  cursor,
+  at: count,
+  offset: count,
+  prev: count,
+  members: count,
+  replay: count,
+  ping_ms: count,
+  message_bytes: count,
+  rooms: count,
+  requests_per_s: count,
+  dedupe_ms: count,
+  retry_after_ms: count,
+  more: flag,
+  recovered: flag,
+  rights: list(text),
+  joined: members,
+  left: members,
+  updated: members,
+  all: members,
+  presence: members,
+  limits: (value) => has(value, "message_bytes rooms requests_per_s dedupe_ms"),
+  messages: list((value) => has(value, "event at offset")),
+  issues: list((value) => has(value, "message")),
+};
 
-/** What the client relies on in each frame. Anything else that a frame has is not looked at. */
-const forms: ReadonlyMap<unknown, Check> = new Map(
-  Object.entries({
-    welcome: fields({
-      connection: text,
-      user: text,
-      ping_ms: count,
-      limits: fields({ message_bytes: count, rooms: count, requests_per_s: count, dedupe_ms: count }),
-    }),
-    auth_required: object,
-    reauth: object,
-    authed: object,
-    joined: fields({
-      re: maybeText,
-      room: text,
-      cursor: optional(cursor),
-      replay: count,
-      recovered: optional(flag),
-      members: count,
-      rights: list(text),
-      presence: members,
-    }),
-    left: fields({ room: text, reason: maybeText }),
-    ack: fields({ re: text, offset: maybeCount, cursor: maybeText }),
-    message: fields({ ...message, room: text, offset: maybeCount }),
-    skip: fields({ room: text, offset: count }),
-    gap: fields({ room: text, cursor, reason: text }),
-    history: fields({ re: text, messages: list(fields({ ...message, offset: count })), cursor: text, more: flag }),
-    signal: fields({ room: maybeText, event: text, from: maybeText, at: count }),
-    presence: fields({ room: text, joined: members, left: members, updated: members, all: members, members: count }),
-    ping: object,
-    pong: object,
-    // Hints and issues are looked at leniently where they are used: an answer that is lost over them would hang a promise.
-    drain: object,
-    error: fields({ re: maybeText, room: maybeText, code: text }),
-    closed: object,
-  } satisfies Record<ServerFrame["type"], Check>),
-);
+/** What each frame cannot do without. */
+const required: { readonly [T in ServerFrame["type"]]: string } = {
+  welcome: "connection user ping_ms limits",
+  auth_required: "",
+  reauth: "",
+  authed: "",
+  joined: "room replay members rights",
+  left: "room",
+  ack: "re",
+  message: "room event at",
+  skip: "room offset",
+  gap: "room cursor reason",
+  history: "re messages cursor more",
+  signal: "event at",
+  presence: "room members",
+  ping: "",
+  pong: "",
+  drain: "",
+  error: "code",
+  closed: "",
+};
+
+/** Whether a value is an object with all of these fields, and no field of a wrong form. */
+function has(value: unknown, fields: string): boolean {
+  if (!object(value)) return false;
+  const known = value as Record<string, unknown>;
+  return (
+    fields.split(" ").every((name) => name === "" || Object.hasOwn(known, name)) &&
+    Object.keys(known).every((name) => !Object.hasOwn(forms, name) || forms[name]?.(known[name]))
+  );
+}
 
 /**
  * Reads what a server sent. `undefined`: a frame of a later version, of no concern. `malformed`: not a frame, or one
  * without what the protocol promises of it. Never throws.
  */
 export function readServerFrame(data: unknown): ServerFrame | "malformed" | undefined {
-  let value: unknown;
+  let frame: unknown;
   try {
-    value = typeof data === "string" ? JSON.parse(data) : undefined;
+    frame = JSON.parse(data as string);
   } catch {
     return "malformed";
   }
-  if (!object(value)) return "malformed";
-  const { type } = value as { type?: unknown };
-  const form = forms.get(type);
-  if (form === undefined) return typeof type === "string" ? undefined : "malformed";
-  return form(value) ? (value as ServerFrame) : "malformed";
+  const type = object(frame) ? (frame as { type?: unknown }).type : undefined;
+  if (typeof type !== "string") return "malformed";
+  if (!Object.hasOwn(required, type)) return undefined;
+  return has(frame, required[type as ServerFrame["type"]]) ? (frame as ServerFrame) : "malformed";
 }

@@ -26,7 +26,7 @@ export interface AdmissionContext {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly session: Omit<SessionContext, "renew">;
+  readonly session: SessionContext;
 }
 
 /** How many characters may come in before the credentials are settled; a client that sends more is closed. */
@@ -96,7 +96,7 @@ export class Admission {
   }
 
   #welcome(connection: Connection, facts: RequestFacts, identity: Identity, early: Early): void {
-    const { connections, limits, clock, check, session: shared } = this.#context;
+    const { connections, limits, clock, session: shared } = this.#context;
     if (connections.of(identity.user).size >= limits.connectionsPerUser) {
       connection.close(closeCodes.tooManyConnections, "too many connections of this user");
       return;
@@ -104,8 +104,7 @@ export class Admission {
     connection.identity = identity;
     connection.authBy = undefined;
     connections.setUser(connection);
-    const renew = (token: string): Promise<Identity | undefined> => check({ kind: "renewal", token }, facts);
-    const session = new Session({ ...shared, renew }, connection);
+    const session = new Session(shared, connection);
     connection.session = session;
     connection.send(
       encodeFrame({

@@ -62,6 +62,8 @@ export class Door {
       writeRefusal(socket, refused);
       return;
     }
+    // A write is a system call: the answer waits for `welcome`, at most until the turn's end.
+    socket.cork();
     this.#server.handleUpgrade(request, socket, head, (ws) => this.#open(ws, request, socket));
   }
 
@@ -81,6 +83,7 @@ export class Door {
     const { connection: context, connections, newId, admission, opened } = this.#context;
     const facts = this.#factsOf(request);
     const connection = new Connection(context, socket, stream, newId(), facts.address);
+    connection.outbox.uncorkAtTurnEnd();
     connections.add(connection);
     opened(connection);
     void admission.admit(connection, request, facts);

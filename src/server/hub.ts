@@ -242,7 +242,12 @@ export class Hub<C extends Contract = Contract> {
       limits: this.limits,
       clock: this.#clock,
       logger: this.#logger,
-      session: { ...requests, requests: new Requests(requests), logger: this.#logger },
+      session: {
+        ...requests,
+        requests: new Requests(requests),
+        logger: this.#logger,
+        renew: (token, { address }) => check({ kind: "renewal", token }, { ...noRequest, address }),
+      },
     });
   }
 
@@ -295,6 +300,9 @@ export interface RoomsPage {
   readonly rooms: { room: string; members: number }[];
   readonly more: boolean;
 }
+
+/** A renewal comes by no request of its own, and to keep each connection's first one would cost a kilobyte each. */
+const noRequest: Omit<RequestFacts, "address"> = { path: "", query: new URLSearchParams(), headers: {} };
 
 const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 

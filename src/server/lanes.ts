@@ -22,7 +22,8 @@ interface Lane {
  * they came; those of different rooms do not wait for each other. A lane exists while it has requests.
  */
 export class Lanes {
-  readonly #lanes: Map<string, Lane> = new Map();
+  /** Made when first needed and dropped when empty: most connections are idle most of the time. */
+  #lanes: Map<string, Lane> | undefined;
   #pending = 0;
 
   /** Requests that are not answered yet. */
@@ -31,24 +32,24 @@ export class Lanes {
   }
 
   has(room: string): boolean {
-    return this.#lanes.has(room);
+    return this.#lanes?.has(room) ?? false;
   }
 
   add(room: string, task: Task): void {
     this.#pending++;
-    const lane = this.#lanes.get(room);
+    const lane = this.#lanes?.get(room);
     if (lane !== undefined) {
       lane.queue.push(task);
       return;
     }
     const fresh: Lane = { queue: [task], current: undefined, answered: Promise.resolve() };
-    this.#lanes.set(room, fresh);
+    (this.#lanes ??= new Map()).set(room, fresh);
     void this.#run(room, fresh);
   }
 
   /** P-33: the publishes that wait in this room fail with the one whose outcome is unknown. */
   failWaiting(room: string): void {
-    const lane = this.#lanes.get(room);
+    const lane = this.#lanes?.get(room);
     if (lane === undefined) return;
     if (lane.current !== undefined) lane.current.failed = true;
     for (const task of lane.queue) task.failed = true;
@@ -65,7 +66,8 @@ export class Lanes {
       }
       await lane.answered;
     } while (lane.queue.length > 0);
-    this.#lanes.delete(room);
+    this.#lanes?.delete(room);
+    if (this.#lanes?.size === 0) this.#lanes = undefined;
   }
 
   async #answerAfter(before: Promise<void>, answer: Answer): Promise<void> {

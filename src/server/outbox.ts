@@ -37,9 +37,19 @@ export class Outbox implements Flushable {
   #first: Buffer | undefined;
   #more: Buffer[] | undefined;
   #closed = false;
+  #corked = false;
 
   constructor(owner: OutboxOwner) {
     this.#owner = owner;
+  }
+
+  /**
+   * For a stream that was corked before its handshake was answered: it is uncorked at the turn's end, so that the answer
+   * and `welcome` leave in one write where the credentials are settled by then.
+   */
+  uncorkAtTurnEnd(): void {
+    this.#corked = true;
+    this.#owner.turn.addOutbox(this);
   }
 
   /** Bytes that the socket has not taken yet. */
@@ -67,6 +77,13 @@ export class Outbox implements Flushable {
 
   /** Writes what was pushed. Called at the turn's end, and before a close so that nothing is cut off by it. */
   flush(): void {
+    this.#write();
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#owner.stream.uncork();
+  }
+
+  #write(): void {
     const first = this.#first;
     if (first === undefined) return;
     const more = this.#more;

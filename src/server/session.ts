@@ -21,11 +21,12 @@ export interface SessionContext extends RequestContext {
   readonly requests: Requests;
   readonly logger: Logger;
   /** Who the token of an `auth` after `welcome` belongs to (P-17). */
-  readonly renew: (token: string) => Promise<Identity | undefined>;
+  readonly renew: (token: string, peer: SessionPeer) => Promise<Identity | undefined>;
 }
 
 /** The connection that a session speaks for. */
 export interface SessionPeer extends Requester {
+  readonly address: string;
   /** Takes over the renewed credentials and their expiry. */
   renewed(identity: Identity): void;
 }
@@ -217,7 +218,7 @@ export class Session {
 
   async #renew(frame: AuthFrame): Promise<void> {
     try {
-      const identity = await this.#context.renew(frame.token);
+      const identity = await this.#context.renew(frame.token, this.#peer);
       if (this.#peer.closed) return;
       if (identity === undefined) throw new Refused("unauthorized", "bad token");
       if (identity.user !== this.#peer.user) {

@@ -1,6 +1,17 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,8 +20,17 @@ import { open as openRaw } from "lmdb";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Backend } from "../../src/backends/backend.ts";
 import { lmdb } from "../../src/backends/lmdb/index.ts";
-import { bodies, entryOf, keptOffset, keyOf, numbers, recorder, roomOf, TestClock } from "../../src/testing/backend-tools.ts";
-import { backendSuite } from "../../src/testing/index.ts";
+import {
+  bodies,
+  entryOf,
+  keptOffset,
+  keyOf,
+  numbers,
+  recorder,
+  roomOf,
+  TestClock,
+} from "../../src/testing/backend/tools.ts";
+import { backendSuite, type SuiteSubject } from "../../src/testing/index.ts";
 
 const made: string[] = [];
 function newDirectory(): string {
@@ -22,18 +42,15 @@ afterAll(() => {
   for (const directory of made) rmSync(directory, { recursive: true, force: true });
 });
 
-backendSuite(
-  "the lmdb backend",
-  async () => {
-    const directory = newDirectory();
-    return {
-      backend: lmdb({ directory }),
-      reopen: async () => lmdb({ directory }),
-      destroy: async () => rmSync(directory, { recursive: true, force: true }),
-    };
-  },
-  { describe, it, expect },
-);
+function make(): Promise<SuiteSubject> {
+  const directory = newDirectory();
+  return Promise.resolve({
+    backend: lmdb({ directory }),
+    reopen: () => Promise.resolve(lmdb({ directory })),
+    destroy: () => Promise.resolve(rmSync(directory, { recursive: true, force: true })),
+  });
+}
+backendSuite("the lmdb backend", make, { describe, it, expect });
 
 const room = roomOf("room");
 const openBackends: Backend[] = [];
@@ -58,7 +75,7 @@ beforeAll(async () => {
 async function startAppender(directory: string, mode: string): Promise<{ child: ChildProcess; lines: string[] }> {
   const child = spawn(process.execPath, [appender, directory, mode], { stdio: ["pipe", "pipe", "inherit"] });
   const lines: string[] = [];
-  const reader = createInterface({ input: child.stdout! });
+  const reader = createInterface({ input: child.stdout });
   reader.on("line", (line) => lines.push(line));
   await once(reader, "line");
   return { child, lines };
@@ -70,36 +87,38 @@ async function kill(child: ChildProcess): Promise<void> {
   await closed;
 }
 
+type Kept = [name: string, epoch: string, offset: number, body: string];
+
+async function expectKept(backend: Backend, kept: readonly Kept[]): Promise<void> {
+  for (const name of new Set(kept.map(([of]) => of))) {
+    const each = roomOf(name, { messages: 1_000_000, ms: 86_400_000 });
+    const { epoch, head } = await backend.state(each);
+    const entries = await backend.read(each, 0, 1_000_000);
+    expect(entries.map(({ offset }) => offset)).toEqual(numbers(1, head));
+    const byOffset = new Map(entries.map((entry) => [entry.offset, entry.body]));
+    const here = kept.filter(([of]) => of === name);
+    const read = here.map(([, inEpoch, offset]) => [inEpoch, byOffset.get(offset)]);
+    expect(read).toEqual(here.map(([, , , body]) => [epoch, body]));
+  }
+}
+
 describe("kill -9", () => {
   it("loses nothing that was acknowledged, four times over", { timeout: 60_000 }, async () => {
     const directory = newDirectory();
-    const kept: [name: string, epoch: string, offset: number, body: string][] = [];
+    const kept: Kept[] = [];
     for (let round = 1; round <= 4; round++) {
       const { child, lines } = await startAppender(directory, "append");
       const before = kept.length;
       while (lines.length < 400 * round) await once(child.stdout!, "data");
       await kill(child);
       expect(lines[0]).toBe("opened");
-      for (const line of lines.slice(1)) if (line.endsWith("]")) kept.push(JSON.parse(line.slice(5)));
+      for (const line of lines.slice(1)) if (line.endsWith("]")) kept.push(JSON.parse(line.slice(5)) as Kept);
       expect(kept.length - before).toBeGreaterThan(300);
       const backend = await opened(directory, Object.assign(new TestClock(), { now: Date.now() }));
       await expectKept(backend, kept);
       await backend.close();
     }
   });
-
-  async function expectKept(backend: Backend, kept: readonly [string, string, number, string][]): Promise<void> {
-    for (const name of new Set(kept.map(([of]) => of))) {
-      const each = roomOf(name, { messages: 1_000_000, ms: 86_400_000 });
-      const { epoch, head } = await backend.state(each);
-      const entries = await backend.read(each, 0, 1_000_000);
-      expect(entries.map(({ offset }) => offset)).toEqual(numbers(1, head));
-      const byOffset = new Map(entries.map((entry) => [entry.offset, entry.body]));
-      for (const [of, inEpoch, offset, body] of kept) {
-        if (of === name) expect([inEpoch, byOffset.get(offset)]).toEqual([epoch, body]);
-      }
-    }
-  }
 });
 
 describe("a directory", () => {
@@ -117,7 +136,9 @@ describe("a directory", () => {
     await expect(opened(directory)).rejects.toThrow(/in use by this process/);
     const { child, lines } = await startAppender(directory, "hold");
     if (child.exitCode === null) await once(child, "exit");
-    expect(lines).toEqual([expect.stringContaining(`refused the log in ${directory} is in use by process ${process.pid}`)]);
+    expect(lines).toEqual([
+      expect.stringContaining(`refused the log in ${directory} is in use by process ${process.pid}`),
+    ]);
   });
 
   it("is free where a lock names a pid that somebody else has now", async () => {
@@ -127,16 +148,29 @@ describe("a directory", () => {
   });
 });
 
-describe("a data file", () => {
-  /** A log of a thousand messages, closed. */
-  async function filled(): Promise<{ directory: string; file: string }> {
-    const directory = newDirectory();
-    const backend = await opened(directory);
-    await Promise.all(numbers(1, 1_000).map((i) => backend.append(room, entryOf(`needle ${i} ${"x".repeat(200)}`))));
-    await backend.close();
-    return { directory, file: join(directory, "data.mdb") };
-  }
+/** A log of a thousand messages, closed. */
+async function filled(): Promise<{ directory: string; file: string }> {
+  const directory = newDirectory();
+  const backend = await opened(directory);
+  await Promise.all(numbers(1, 1_000).map((i) => backend.append(room, entryOf(`needle ${i} ${"x".repeat(200)}`))));
+  await backend.close();
+  return { directory, file: join(directory, "data.mdb") };
+}
 
+/** Changes one bit of a text, wherever the file has it. */
+function flip(file: string, text: string): void {
+  const handle = openSync(file, "r+");
+  const bytes = Buffer.alloc(statSync(file).size);
+  readSync(handle, bytes, 0, bytes.length, 0);
+  let found = 0;
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
+    writeSync(handle, Buffer.of(bytes[at]! ^ 1), 0, 1, at);
+    found++;
+  }
+  expect(found).toBeGreaterThan(0);
+}
+
+describe("a data file", () => {
   it.each([0.9, 0.5, 0.1])("cut to %f of its length is refused", async (part) => {
     const { directory, file } = await filled();
     truncateSync(file, Math.floor(statSync(file).size * part));
@@ -181,7 +215,13 @@ describe("a data file", () => {
 
   it("of another layout is refused", async () => {
     const { directory } = await filled();
-    const raw = openRaw({ path: directory, noSubdir: false, overlappingSync: false, encoding: "binary", keyEncoding: "binary" });
+    const raw = openRaw({
+      path: directory,
+      noSubdir: false,
+      overlappingSync: false,
+      encoding: "binary",
+      keyEncoding: "binary",
+    });
     await raw.put(Buffer.from("\u0001layout"), Buffer.from("fanfare log, layout 2"));
     await raw.close();
     await expect(opened(directory)).rejects.toThrow(/written by another version of Fanfare \("fanfare log, layout 2"/);
@@ -192,7 +232,10 @@ describe("a data file", () => {
     flip(file, "needle 500 x");
     const backend = await opened(directory);
     expect(bodies(await backend.read(room, 0, 499))).toHaveLength(499);
-    await expect(backend.read(room, 490, 20)).rejects.toMatchObject({ name: "BackendUnavailable", message: /damaged.*offset 500/ });
+    await expect(backend.read(room, 490, 20)).rejects.toMatchObject({
+      name: "BackendUnavailable",
+      message: /damaged.*offset 500/,
+    });
     await expect(backend.readBack(room, 505, 20)).rejects.toMatchObject({ name: "BackendUnavailable" });
     expect(bodies(await backend.read(room, 500, 1_000))).toHaveLength(500);
     expect(keptOffset(await backend.append(room, entryOf("more")))).toBe(1_001);
@@ -209,19 +252,6 @@ describe("a data file", () => {
     expect((await Promise.allSettled(calls)).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
     expect(bodies(await backend.read(room, 0, 10))).toEqual(["a"]);
   });
-
-  /** Changes one bit of a text, wherever the file has it. */
-  function flip(file: string, text: string): void {
-    const handle = openSync(file, "r+");
-    const bytes = Buffer.alloc(statSync(file).size);
-    readSync(handle, bytes, 0, bytes.length, 0);
-    let found = 0;
-    for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
-      writeSync(handle, Buffer.of(bytes[at]! ^ 1), 0, 1, at);
-      found++;
-    }
-    expect(found).toBeGreaterThan(0);
-  }
 });
 
 /** Why a small file system cannot be mounted here; undefined where it can. */
@@ -231,6 +261,37 @@ function whyNoMount(): string | undefined {
   if (status !== 0) return `mount -t tmpfs: ${error?.message ?? String(stderr).trim()}`;
   spawnSync("umount", [directory]);
   return undefined;
+}
+
+async function fillAndFree(disk: string): Promise<void> {
+  const directory = join(disk, "log");
+  mkdirSync(directory);
+  const ballast = join(disk, "ballast");
+  writeFileSync(ballast, Buffer.alloc(2 * 1024 * 1024));
+  const backend = await opened(directory);
+  const seen = await recorder(backend, room);
+  const kept: string[] = [];
+  const refused: unknown[] = [];
+  for (let i = 0; refused.length < 60; i++) {
+    const names = numbers(1, 20).map((n) => `${i}.${n} ${"x".repeat(2_000)}`);
+    const results = await Promise.allSettled(names.map((body) => backend.append(room, entryOf(body))));
+    kept.push(...names.filter((_, n) => results[n]?.status === "fulfilled"));
+    refused.push(...results.flatMap((result) => (result.status === "rejected" ? [(result.reason as Error).name] : [])));
+  }
+  expect(new Set(refused)).toEqual(new Set(["BackendUnavailable"]));
+  await expect
+    .poll(() => backend.check().catch((error: unknown) => error))
+    .toMatchObject({ name: "BackendUnavailable", message: /the disk of .* is full/ });
+  expect(kept.length).toBeGreaterThan(50);
+  rmSync(ballast);
+  await expect.poll(() => backend.check().then(() => "works")).toBe("works");
+  const after = await Promise.all(numbers(1, 50).map((n) => backend.append(room, entryOf(`after ${n}`))));
+  expect(after.map(keptOffset)).toEqual(numbers(kept.length + 1, kept.length + 50));
+  const all = [...kept, ...numbers(1, 50).map((n) => `after ${n}`)];
+  expect(seen.bodies()).toEqual(all);
+  await backend.close();
+  const again = await opened(directory);
+  expect(bodies(await again.read(room, 0, 10_000))).toEqual(all);
 }
 
 const noMount = whyNoMount();
@@ -250,39 +311,6 @@ describe("a full disk", () => {
       }
     },
   );
-
-  async function fillAndFree(disk: string): Promise<void> {
-    const directory = join(disk, "log");
-    mkdirSync(directory);
-    const ballast = join(disk, "ballast");
-    writeFileSync(ballast, Buffer.alloc(2 * 1024 * 1024));
-    const backend = await opened(directory);
-    const seen = await recorder(backend, room);
-    const kept: string[] = [];
-    let refused = 0;
-    for (let i = 0; refused < 60; i++) {
-      const names = numbers(1, 20).map((n) => `${i}.${n} ${"x".repeat(2_000)}`);
-      const results = await Promise.allSettled(names.map((body) => backend.append(room, entryOf(body))));
-      results.forEach((result, n) => {
-        if (result.status === "fulfilled") kept.push(names[n]!);
-        else {
-          expect(result.reason).toMatchObject({ name: "BackendUnavailable" });
-          refused++;
-        }
-      });
-    }
-    await expect.poll(() => backend.check().catch((error: unknown) => error)).toMatchObject({ name: "BackendUnavailable", message: /the disk of .* is full/ });
-    expect(kept.length).toBeGreaterThan(50);
-    rmSync(ballast);
-    await expect.poll(() => backend.check().then(() => "works")).toBe("works");
-    const after = await Promise.all(numbers(1, 50).map((n) => backend.append(room, entryOf(`after ${n}`))));
-    expect(after.map(keptOffset)).toEqual(numbers(kept.length + 1, kept.length + 50));
-    const all = [...kept, ...numbers(1, 50).map((n) => `after ${n}`)];
-    expect(seen.bodies()).toEqual(all);
-    await backend.close();
-    const again = await opened(directory);
-    expect(bodies(await again.read(room, 0, 10_000))).toEqual(all);
-  }
 });
 
 describe("sweeping", () => {
@@ -302,8 +330,16 @@ describe("sweeping", () => {
       await backend.check();
     }
     await backend.close();
-    const raw = openRaw<Buffer, Buffer>({ path: directory, noSubdir: false, overlappingSync: false, encoding: "binary", keyEncoding: "binary" });
-    const left = [...raw.getRange({ start: Buffer.of(0) })].map(({ key }) => Buffer.from(key as Uint8Array).toString("latin1"));
+    const raw = openRaw<Buffer, Buffer>({
+      path: directory,
+      noSubdir: false,
+      overlappingSync: false,
+      encoding: "binary",
+      keyEncoding: "binary",
+    });
+    const left = [...raw.getRange({ start: Buffer.of(0) })].map(({ key }) =>
+      Buffer.from(key as Uint8Array).toString("latin1"),
+    );
     await raw.close();
     expect(left).toEqual(["\u0001check", "\u0001layout", "\u0001nextRoom"]);
   });

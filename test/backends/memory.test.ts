@@ -1,14 +1,11 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { memory } from "../../src/backends/memory/index.ts";
 import { refuseSeveralWorkers } from "../../src/backends/single.ts";
-import { entryOf, roomOf, TestClock } from "../../src/testing/backend-tools.ts";
-import { backendSuite } from "../../src/testing/index.ts";
+import { entryOf, roomOf, TestClock } from "../../src/testing/backend/tools.ts";
+import { backendSuite, type SuiteSubject } from "../../src/testing/index.ts";
 
-backendSuite("the memory backend", async () => ({ backend: memory(), destroy: async () => undefined }), {
-  describe,
-  it,
-  expect,
-});
+const make = (): Promise<SuiteSubject> => Promise.resolve({ backend: memory(), destroy: () => Promise.resolve() });
+backendSuite("the memory backend", make, { describe, it, expect });
 
 describe("memory alone", () => {
   afterEach(() => vi.useRealTimers());

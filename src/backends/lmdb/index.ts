@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/require-await -- async makes of what is thrown the rejection that the contract asks for */
 import { mkdirSync, statfsSync } from "node:fs";
 import { resolve } from "node:path";
 import type {
@@ -155,7 +156,7 @@ class LmdbBackend implements Backend {
   #assemble(context: BackendContext, lock: DirectoryLock): Opened {
     const writer = new Writer(
       (writes) => this.#commit(writes),
-      (error) => (this.#recovering ??= this.#recover(error)),
+      (error) => void (this.#recovering ??= this.#recover(error)),
     );
     const rooms = new Rooms(this.#store, context);
     const facts = new Facts(this.#store, writer, context.now);
@@ -173,7 +174,9 @@ class LmdbBackend implements Backend {
       const text = cause instanceof Error ? cause.message : String(cause);
       const { bavail, bsize } = statfsSync(this.#directory);
       const isFull = bavail * bsize < fullBelowBytes;
-      throw new Error(isFull ? `the disk of ${this.#directory} is full (${text})` : `${this.#directory}: ${text}`, { cause });
+      throw new Error(isFull ? `the disk of ${this.#directory} is full (${text})` : `${this.#directory}: ${text}`, {
+        cause,
+      });
     }
   }
 

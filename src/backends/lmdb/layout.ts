@@ -40,7 +40,10 @@ export const metaKey = (name: "layout" | "nextRoom" | "check"): Buffer => Buffer
 export const roomKey = (name: string): Buffer => Buffer.from(`\u0002${name}`);
 export const roomNameOf = (key: Buffer): string => key.toString("utf8", 1);
 /** All rooms whose names come after this one. */
-export const roomsAfter = (name: string): KeyRange => ({ start: Buffer.from(`\u0002${name}\u0000`), end: Buffer.of(3) });
+export const roomsAfter = (name: string): KeyRange => ({
+  start: Buffer.from(`\u0002${name}\u0000`),
+  end: Buffer.of(3),
+});
 
 export function entryKey(room: number, offset: number): Buffer {
   const key = Buffer.allocUnsafe(1 + roomBytes + offsetBytes);
@@ -57,16 +60,21 @@ export const entries = (room: number, first: number, last: number): KeyRange => 
 });
 
 export const keyKey = (room: number, hash: Buffer): Buffer => Buffer.concat([numbered(kinds.key, room), hash]);
-export const keysOf = (room: number): KeyRange => ({ start: numbered(kinds.key, room), end: numbered(kinds.key, room + 1) });
+export const keysOf = (room: number): KeyRange => ({
+  start: numbered(kinds.key, room),
+  end: numbered(kinds.key, room + 1),
+});
 
 /** `at` is the key's own place, by `keyKey`. */
 export const keyExpiryKey = (until: number, at: Buffer): Buffer =>
   Buffer.concat([numbered(kinds.keyExpiry, until), at.subarray(1)]);
-export const keyOfExpiry = (expiry: Buffer): Buffer => Buffer.concat([Buffer.of(kinds.key), expiry.subarray(1 + timeBytes)]);
+export const keyOfExpiry = (expiry: Buffer): Buffer =>
+  Buffer.concat([Buffer.of(kinds.key), expiry.subarray(1 + timeBytes)]);
 export const keysExpiredAt = (now: number): KeyRange => expiredAt(kinds.keyExpiry, now);
 
 export const factKey = (hash: Buffer): Buffer => Buffer.concat([Buffer.of(kinds.fact), hash]);
-export const factExpiryKey = (until: number, hash: Buffer): Buffer => Buffer.concat([numbered(kinds.factExpiry, until), hash]);
+export const factExpiryKey = (until: number, hash: Buffer): Buffer =>
+  Buffer.concat([numbered(kinds.factExpiry, until), hash]);
 export const factOfExpiry = (expiry: Buffer): Buffer => factKey(expiry.subarray(1 + timeBytes));
 export const factsExpiredAt = (now: number): KeyRange => expiredAt(kinds.factExpiry, now);
 

@@ -72,7 +72,9 @@ function readLock(path: string): string | undefined {
 function parseHolder(text: string): Holder | undefined {
   try {
     const holder = JSON.parse(text) as Partial<Holder>;
-    return typeof holder.pid === "number" ? { startedAt: undefined, boot: undefined, ...holder, pid: holder.pid } : undefined;
+    return typeof holder.pid === "number"
+      ? { startedAt: undefined, boot: undefined, ...holder, pid: holder.pid }
+      : undefined;
   } catch {
     return undefined;
   }

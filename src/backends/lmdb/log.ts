@@ -1,5 +1,17 @@
-import { BackendUnavailable, type Appended, type BackendContext, type Found, type KeyFacts, type KeyRef } from "../backend.ts";
-import type { LogEntry, LogState, NewEntry, RoomListener, RoomRef, Subscription } from "../backend.ts";
+import {
+  BackendUnavailable,
+  type Appended,
+  type BackendContext,
+  type Found,
+  type KeyFacts,
+  type KeyRef,
+  type LogEntry,
+  type LogState,
+  type NewEntry,
+  type RoomListener,
+  type RoomRef,
+  type Subscription,
+} from "../backend.ts";
 import { clampTime, entryKey, hashOf, keyExpiryKey, keyKey } from "./layout.ts";
 import { encodeEntry, encodeKey, type KeyRecord } from "./records.ts";
 import type { Room } from "./room.ts";
@@ -38,7 +50,9 @@ export class Log {
       const earlier = at && this.#key(room, at);
       if (key === undefined || earlier === undefined) return this.#keep(room, entry, key, writes);
       return this.#inTurn(room, writes, () =>
-        earlier.fingerprint === key.fingerprint ? { kind: "duplicate", ...foundOf(room, earlier) } : { kind: "conflict" },
+        earlier.fingerprint === key.fingerprint
+          ? { kind: "duplicate", ...foundOf(room, earlier) }
+          : { kind: "conflict" },
       );
     } catch (error) {
       refuseUntilTold(room, error);
@@ -122,7 +136,10 @@ export class Log {
     const { fingerprint, resultJson, dedupeMs } = key;
     const record = { until: clampTime(this.#context.now() + dedupeMs), offset, fingerprint, resultJson };
     const at = placeOf(room, key);
-    writes.push({ key: at, value: encodeKey(at, record) }, { key: keyExpiryKey(record.until, at), value: Buffer.of(0) });
+    writes.push(
+      { key: at, value: encodeKey(at, record) },
+      { key: keyExpiryKey(record.until, at), value: Buffer.of(0) },
+    );
     this.#keysUnderWay.set(textOf(at), record);
     return () => void this.#keysUnderWay.delete(textOf(at));
   }
@@ -145,7 +162,7 @@ export class Log {
           try {
             resolve(tell());
           } catch (error) {
-            reject(error);
+            reject(error as Error);
           }
         },
         failed: (error) => {

@@ -37,7 +37,8 @@ export function entrySeed(room: string, epoch: string): number {
 /** Throws a RangeError where `except` is 64 kB or longer. */
 export function encodeEntry(seed: number, offset: number, { body, at, except }: NewEntry): Buffer {
   const exceptBytes = except === undefined ? 0 : Buffer.byteLength(except);
-  if (exceptBytes >= noExcept) throw new RangeError(`except must be shorter than ${noExcept} bytes, got ${exceptBytes}`);
+  if (exceptBytes >= noExcept)
+    throw new RangeError(`except must be shorter than ${noExcept} bytes, got ${exceptBytes}`);
   const value = Buffer.allocUnsafe(header.text + exceptBytes + Buffer.byteLength(body));
   value.writeUIntBE(offset, header.offset, 6);
   value.writeDoubleBE(at, header.at);
@@ -90,7 +91,14 @@ export const encodeRoom = (key: Buffer, room: RoomRecord): Buffer =>
 export function decodeRoom(key: Buffer, value: Buffer): RoomRecord | undefined {
   const parts = decodeRecord(key, value);
   if (parts === undefined) return undefined;
-  const [id, epoch, head, usedAt, messages, ms] = parts as [number, string, number, number, number | null, number | null];
+  const [id, epoch, head, usedAt, messages, ms] = parts as [
+    number,
+    string,
+    number,
+    number,
+    number | null,
+    number | null,
+  ];
   // JSON writes Infinity, for ever, as null.
   return { id, epoch, head, usedAt, keep: { messages: messages ?? Infinity, ms: ms ?? Infinity } };
 }

@@ -3,7 +3,15 @@ import { BackendUnavailable, type LogEntry, type LogState } from "../backend.ts"
 import { lingerMs } from "../epoch.ts";
 import { Listeners } from "../listeners.ts";
 import { entries, entryKey, keysOf, offsetOf, roomKey } from "./layout.ts";
-import { decodeEntry, decodeEntryTime, decodeKey, encodeRoom, entrySeed, type KeyRecord, type RoomRecord } from "./records.ts";
+import {
+  decodeEntry,
+  decodeEntryTime,
+  decodeKey,
+  encodeRoom,
+  entrySeed,
+  type KeyRecord,
+  type RoomRecord,
+} from "./records.ts";
 import type { Store, Write } from "./store.ts";
 
 /** Expired keys that one look at a room passes over; beyond it the sweep has to come first. */
@@ -115,7 +123,10 @@ export class Room {
   save(writes: Write[]): void {
     const key = roomKey(this.name);
     const head = this.numbered;
-    writes.push({ key, value: encodeRoom(key, { id: this.id, epoch: this.epoch, head, usedAt: this.usedAt, keep: this.#keep }) });
+    writes.push({
+      key,
+      value: encodeRoom(key, { id: this.id, epoch: this.epoch, head, usedAt: this.usedAt, keep: this.#keep }),
+    });
     this.#isKeepOnDisk = true;
   }
 
@@ -138,18 +149,17 @@ export class Room {
   #entries(first: number, last: number): LogEntry[] {
     const found: LogEntry[] = [];
     if (last < first) return found;
+    let next = first;
     for (const { key, value } of this.#store.range(entries(this.id, first, last), last - first + 1)) {
       const offset = offsetOf(key);
       // A commit that this thread was not told of yet may have removed the oldest ones. Nothing else may be missing.
-      const isNext = offset === first + found.length || (found.length === 0 && offset <= this.#removed + 1);
+      const isNext = offset === next || (next === first && offset <= this.#removed + 1);
       const entry = isNext ? decodeEntry(this.#seed, offset, value) : undefined;
-      if (entry === undefined) throw damaged(`room ${JSON.stringify(this.name)} at offset ${offset}`);
-      if (found.length === 0) first = offset;
+      if (entry === undefined) throw damaged(`room ${JSON.stringify(this.name)} at offset ${isNext ? offset : next}`);
       found.push(entry);
+      next = offset + 1;
     }
-    if (first + found.length <= last && last > this.#removed) {
-      throw damaged(`room ${JSON.stringify(this.name)} at offset ${first + found.length}`);
-    }
+    if (next <= last && last > this.#removed) throw damaged(`room ${JSON.stringify(this.name)} at offset ${next}`);
     return found;
   }
 

@@ -74,7 +74,7 @@ export class Rooms {
   /** After a commit that failed: what was on its way is gone, and only what is on disk counts. */
   reload(): void {
     this.#nextId = Math.max(this.#nextId, this.#nextIdOnDisk());
-    for (const room of [...this.#rooms.values()]) {
+    for (const room of this.#rooms.values()) {
       const record = room.listeners.size > 0 ? this.#record(room.name) : undefined;
       if (record?.id !== room.id) {
         this.#rooms.delete(room.name);

@@ -1,6 +1,16 @@
 import type { BackendContext } from "../backend.ts";
 import type { Facts } from "./facts.ts";
-import { graveKey, graves, entries, keyOfExpiry, keysExpiredAt, keysOf, roomNameOf, roomOfGrave, roomsAfter } from "./layout.ts";
+import {
+  graveKey,
+  graves,
+  entries,
+  keyOfExpiry,
+  keysExpiredAt,
+  keysOf,
+  roomNameOf,
+  roomOfGrave,
+  roomsAfter,
+} from "./layout.ts";
 import type { Log } from "./log.ts";
 import { decodeKey } from "./records.ts";
 import type { Room } from "./room.ts";

@@ -30,10 +30,7 @@ export class Writer {
   #running: Promise<void> | undefined;
 
   /** `failed` is called once for a commit that failed, before the tasks are told. */
-  constructor(
-    commit: (writes: readonly Write[]) => Promise<void>,
-    failed: (error: BackendUnavailable) => void,
-  ) {
+  constructor(commit: (writes: readonly Write[]) => Promise<void>, failed: (error: BackendUnavailable) => void) {
     this.#commit = commit;
     this.#failed = failed;
   }

@@ -31,7 +31,7 @@ export class MemoryLog {
 
   /** Drops what is older than `since`, from the oldest on. Stops at the first that is not. */
   dropBefore(since: number): void {
-    for (let oldest = this.#at(this.#trimmed + 1); oldest !== undefined && oldest.at < since; ) {
+    for (let oldest = this.#at(this.#trimmed + 1); oldest !== undefined && oldest.at < since;) {
       this.#dropOldest();
       oldest = this.#at(this.#trimmed + 1);
     }

@@ -29,7 +29,10 @@ export interface Credentials {
   readonly token: string;
 }
 
-/** The request that opened the connection, as far as an app's own check may want it. */
+/**
+ * The request that opened the connection, as far as an app's own check may want it. With a `renewal` there is none, and
+ * all but `address` is empty.
+ */
 export interface RequestFacts {
   readonly path: string;
   readonly query: URLSearchParams;

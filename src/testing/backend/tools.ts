@@ -1,5 +1,14 @@
-import type { Appended, Backend, KeyFacts, KeyRef, LogEntry, LogState, NewEntry, RoomRef } from "../backends/backend.ts";
-import type { Keep } from "../protocol/contract.ts";
+import type {
+  Appended,
+  Backend,
+  KeyFacts,
+  KeyRef,
+  LogEntry,
+  LogState,
+  NewEntry,
+  RoomRef,
+} from "../../backends/backend.ts";
+import type { Keep } from "../../protocol/contract.ts";
 
 /** A clock that stands still until a test turns it; milliseconds since 1970. */
 export class TestClock {
