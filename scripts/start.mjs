@@ -1,16 +1,15 @@
 // npm start: installs and builds what is missing, then serves the chat on the durable log. The server runs in this very
 // process, so that whoever kills it kills the server.
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { setUp } from "./steps.mjs";
 
 /** How often to look whether npm is still there. */
-const lookAfterParentMs = 250;
+const lookAfterNpmMs = 250;
 
 if (!(await setUp())) process.exit(1);
 
-// An npm that was killed hard cannot pass that on; without it nobody could stop this server but by its number.
-const parent = process.ppid;
-setInterval(() => process.ppid === parent || process.exit(1), lookAfterParentMs).unref();
+endWithNpm();
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
 const { run } = await import("../dist/cli/index.js");
@@ -26,6 +25,24 @@ const serve = [
   ...process.argv.slice(2),
 ];
 process.exit(await run(serve, { env: process.env, stdout: process.stdout, stderr: process.stderr, listening: hint }));
+
+/**
+ * An npm that was killed hard cannot pass that on, and between it and us stands a shell that does not notice: the server
+ * would run on, unseen, and hold the port. Where /proc tells who started that shell, look at it now and then.
+ */
+function endWithNpm() {
+  const npm = parentOf(process.ppid);
+  if (process.env.npm_lifecycle_event !== "start" || npm === undefined) return;
+  setInterval(() => parentOf(process.ppid) === npm || process.exit(1), lookAfterNpmMs).unref();
+}
+
+function parentOf(pid) {
+  try {
+    return /^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  } catch {
+    return undefined;
+  }
+}
 
 function hint(url) {
   console.log(`
