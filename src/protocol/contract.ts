@@ -65,10 +65,17 @@ type ParamNames<Pattern extends string> = Pattern extends `${infer Head}/${infer
 export type PatternOf<C extends Contract> = Extract<keyof C, string>;
 /** Every room name that a contract allows. */
 export type RoomNameOf<C extends Contract> = { [P in PatternOf<C>]: NameOf<P> }[PatternOf<C>];
-/** What a contract says of one room name. */
-export type SpecOf<C extends Contract, Name extends string> = {
-  [P in PatternOf<C>]: Name extends NameOf<P> ? C[P] : never;
-}[PatternOf<C>];
+/** What a contract says of one room name; `**` speaks only for names that no other pattern matches. */
+export type SpecOf<C extends Contract, Name extends string> = OrElse<
+  { [P in Exclude<PatternOf<C>, "**">]: Name extends NameOf<P> ? C[P] : never }[Exclude<PatternOf<C>, "**">],
+  C
+>;
+/** What a contract says of personal rooms: the pattern that begins with `@`. */
+export type PersonalSpecOf<C extends Contract> = OrElse<
+  { [P in PatternOf<C>]: P extends `@${string}` ? C[P] : never }[PatternOf<C>],
+  C
+>;
+type OrElse<Spec, C extends Contract> = [Spec] extends [never] ? (C extends { readonly "**": infer S } ? S : never) : Spec;
 
 type SchemasAt<S, Field extends string> = S extends { readonly [F in Field]: infer T extends Schemas } ? T : Schemas;
 

@@ -103,9 +103,12 @@ export class Connection implements SessionPeer, OutboxOwner {
     this.socket.resume();
   }
 
+  /** A flooder that does not read its refusals must not be told to come back at once, as a slow reader is. */
   overflowed(): void {
-    this.#end(closeCodes.slowReader);
-    this.socket.close(closeCodes.slowReader, "too slow a reader");
+    const flooded = this.session?.flooded === true;
+    const code = flooded ? closeCodes.flooding : closeCodes.slowReader;
+    this.#end(code);
+    this.socket.close(code, flooded ? "flooding" : "too slow a reader");
   }
 
   renewed(identity: Identity): void {

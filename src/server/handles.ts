@@ -4,7 +4,7 @@ import type {
   EventNameOf,
   EventsOf,
   InputOf,
-  PatternOf,
+  PersonalSpecOf,
   SignalsOf,
   SpecOf,
 } from "../protocol/contract.ts";
@@ -115,11 +115,6 @@ export class RoomHandle<C extends Contract, N extends string> {
   }
 }
 
-/** The contract's entry for personal rooms, whatever its parameter is called; any event where it has none. */
-type PersonalSpec<C extends Contract> = {
-  [P in PatternOf<C>]: P extends `@:${string}` ? C[P] : never;
-}[PatternOf<C>];
-
 /** A user on all devices. */
 export class UserHandle<C extends Contract> {
   readonly name: string;
@@ -133,9 +128,9 @@ export class UserHandle<C extends Contract> {
   }
 
   /** Publishes into the user's personal room: kept, and there for devices that come later. */
-  publish<E extends EventNameOf<EventsOf<PersonalSpec<C>>>>(
+  publish<E extends EventNameOf<EventsOf<PersonalSpecOf<C>>>>(
     event: E,
-    data: InputOf<EventsOf<PersonalSpec<C>>, E>,
+    data: InputOf<EventsOf<PersonalSpecOf<C>>, E>,
     options?: ServerPublishOptions,
   ): Promise<Published> {
     const room = new RoomHandle<Contract, string>(this.#context, this.#room);

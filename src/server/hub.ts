@@ -60,6 +60,8 @@ export class Hub<C extends Contract = Contract> {
   readonly #door: Door;
   readonly #handles: HandleContext;
   readonly #detach: Set<() => void> = new Set();
+  /** Servers that `listen` made. */
+  readonly #servers: Set<Server> = new Set();
   #started: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -143,6 +145,7 @@ export class Hub<C extends Contract = Contract> {
     await this.start();
     const server = createServer((_request, response) => response.writeHead(404).end());
     this.attach(server);
+    this.#servers.add(server);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, host, resolve);
@@ -207,7 +210,7 @@ export class Hub<C extends Contract = Contract> {
 
   /**
    * Shuts down (P-53): no new connections; `drain` to each client; closes spread over `drainMs` (5,000 by default); then
-   * the backend is closed, with all that was acknowledged in it. Servers that were attached are left to their owner.
+   * the backend is closed, with all that was acknowledged in it. Servers given to `attach` are left to their owner.
    */
   close({ drainMs = defaultDrainMs }: { drainMs?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(drainMs);
@@ -221,6 +224,7 @@ export class Hub<C extends Contract = Contract> {
     this.#heartbeat.stop();
     this.#rooms.close();
     for (const detach of [...this.#detach]) detach();
+    for (const server of this.#servers) server.close();
     if (this.#started === undefined) return;
     await this.#started.then(
       () => this.#backend.close(),

@@ -52,6 +52,11 @@ export class Rate {
     return this.#refuse(frame, cost, now);
   }
 
+  /** Whether more than a burst's worth was refused without a pause. */
+  isFlooded(now: number): boolean {
+    return now - this.#refusedAt <= streakPauseMs && this.#refusals > this.#perS * burstS;
+  }
+
   #refuse(frame: ClientFrame | undefined, cost: number, now: number): Verdict {
     if (now - this.#refusedAt > streakPauseMs) {
       this.#streakSince = now;

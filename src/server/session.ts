@@ -53,6 +53,11 @@ export class Session {
     return this.#lanes.pending + (this.#held?.length ?? 0);
   }
 
+  /** Whether what waits for the client is mostly refusals of what it keeps sending. */
+  get flooded(): boolean {
+    return this.#rate.isFlooded(this.#context.clock.monotonic());
+  }
+
   receive(text: string): void {
     const now = this.#context.clock.monotonic();
     const parsed = parseClientFrame(text);
