@@ -143,7 +143,8 @@ describe("a directory", () => {
 
   it("is free where a lock names a pid that somebody else has now", async () => {
     const directory = newDirectory();
-    writeFileSync(join(directory, "fanfare.lock"), JSON.stringify({ pid: process.ppid, startedAt: "1", boot: "x" }));
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    writeFileSync(join(directory, "fanfare.lock"), JSON.stringify({ pid: process.ppid, startedAt: "1", boot }));
     await expect(opened(directory)).resolves.toBeDefined();
   });
 });

@@ -162,7 +162,7 @@ export class Log {
           try {
             resolve(tell());
           } catch (error) {
-            reject(error as Error);
+            reject(error instanceof Error ? error : new Error(String(error)));
           }
         },
         failed: (error) => {

@@ -1,0 +1,59 @@
+import type { describe, expect, it } from "vitest";
+import type { Backend, RoomRef } from "../../backends/backend.ts";
+import { recorder, TestClock, type Recorder } from "./tools.ts";
+
+/** The parts of vitest that the suite uses; handed in, so that this package needs no test runner of its own. */
+export interface SuiteTools {
+  readonly describe: typeof describe;
+  readonly it: typeof it;
+  readonly expect: typeof expect;
+}
+
+/** One backend to test, not opened yet. The suite opens and closes it. */
+export interface SuiteSubject {
+  readonly backend: Backend;
+  /** A new one, not opened yet, on the same storage. Called after the earlier one was closed. Absent: nothing survives. */
+  readonly reopen?: () => Promise<Backend>;
+  /** Removes what is left, after everything was closed. */
+  destroy(): Promise<void>;
+}
+
+/** What one test works with: an opened backend on a clock that the test turns. */
+export interface Bench {
+  readonly clock: TestClock;
+  readonly backend: Backend;
+  /** Closes the backend and opens it again; undefined where nothing survives that. */
+  readonly reopen: (() => Promise<Backend>) | undefined;
+  readonly listen: (room: RoomRef) => Promise<Recorder>;
+}
+
+/** Makes a test's body of one that wants a bench. */
+export type Run = (body: (bench: Bench) => Promise<void>) => () => Promise<void>;
+
+export function runWith(make: () => Promise<SuiteSubject>): Run {
+  return (body) => async () => {
+    const subject = await make();
+    const clock = new TestClock();
+    const context = { now: () => clock.now, log: () => undefined };
+    let backend = subject.backend;
+    const { reopen } = subject;
+    const reopened = async (again: () => Promise<Backend>): Promise<Backend> => {
+      await backend.close();
+      backend = await again();
+      await backend.open(context);
+      return backend;
+    };
+    try {
+      await backend.open(context);
+      await body({
+        clock,
+        backend,
+        reopen: reopen && (() => reopened(reopen)),
+        listen: (room) => recorder(backend, room),
+      });
+    } finally {
+      await backend.close();
+      await subject.destroy();
+    }
+  };
+}
