@@ -1,5 +1,5 @@
-// npm test: sets up what is missing, checks, runs the tests and then the commands that the README promises. Its last line
-// is `N passed, N failed`: tests, and besides them each of the other steps as one. Arguments go to vitest.
+// npm test: sets up what is missing, checks, runs the tests and then the commands that the README promises. The sum
+// at its end counts tests, and each of the other steps as one. Arguments go to vitest.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findChromium } from "./chromium.mjs";
@@ -82,6 +82,6 @@ function report() {
   if (total.skipped > 0) console.log(`\n${total.skipped} skipped`);
   const line = `${total.passed} passed, ${total.failed} failed`;
   writeFileSync(join(results, "summary.txt"), `${line}\n`);
-  console.log(`\n${line}`);
+  console.log(`\nAll in all: ${line}`);
   process.exit(total.failed === 0 ? 0 : 1);
 }
