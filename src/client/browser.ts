@@ -34,37 +34,39 @@ export function wakefulClock(monotonic: () => number, wall: () => number): () =>
   };
 }
 
+/** Digits: what no url, cookie or log has to quote. */
 function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .slice(0, 22);
+  return crypto.getRandomValues(new BigUint64Array(2)).join("-");
 }
 
-const windowNews: readonly [string, (event: Event) => PlatformNews | undefined][] = [
-  ["online", () => "up"],
-  ["offline", () => "down"],
+function newsOf(event: Event): PlatformNews | undefined {
   // Only a page that goes into the page cache is frozen; where it is thrown away the browser closes the socket itself.
-  ["pagehide", (event) => ("persisted" in event && event.persisted ? "freeze" : undefined)],
-  ["pageshow", (event) => ("persisted" in event && event.persisted ? "look" : undefined)],
-];
+  const persisted = "persisted" in event && event.persisted;
+  switch (event.type) {
+    case "online":
+      return "up";
+    case "offline":
+      return "down";
+    case "pagehide":
+      return persisted ? "freeze" : undefined;
+    case "pageshow":
+      return persisted ? "look" : undefined;
+    default:
+      return document.visibilityState === "visible" ? "look" : undefined;
+  }
+}
 
 function watch(listener: (news: PlatformNews) => void): () => void {
-  const offs: (() => void)[] = [];
-  const listen = (target: EventTarget | undefined, type: string, read: (event: Event) => PlatformNews | undefined) => {
-    const heard = (event: Event): void => {
-      const news = read(event);
-      if (news !== undefined) listener(news);
-    };
-    target?.addEventListener?.(type, heard);
-    offs.push(() => target?.removeEventListener?.(type, heard));
+  const heard = (event: Event): void => {
+    const news = newsOf(event);
+    if (news !== undefined) listener(news);
   };
-  const { document, navigator } = globalThis as Partial<Pick<typeof globalThis, "document" | "navigator">>;
-  for (const [type, read] of windowNews) listen(globalThis as unknown as EventTarget, type, read);
-  listen(document, "visibilitychange", () => (document?.visibilityState === "visible" ? "look" : undefined));
-  listener(navigator?.onLine === false ? "down" : "up");
+  // In Node, and in workers as far as they have them, there is nothing to hear.
+  const host = globalThis as Partial<Pick<Window, "addEventListener" | "removeEventListener" | "navigator">>;
+  const types = ["online", "offline", "pagehide", "pageshow", "visibilitychange"];
+  for (const type of types) host.addEventListener?.(type, heard);
+  listener(host.navigator?.onLine === false ? "down" : "up");
   return () => {
-    for (const off of offs) off();
+    for (const type of types) host.removeEventListener?.(type, heard);
   };
 }

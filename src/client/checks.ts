@@ -14,32 +14,25 @@ export function specFinder(contract: Contract = {}): FindSpec {
 /** The fault of an event or its data, or undefined. */
 export function checkEvent(room: string, schemas: Schemas | undefined, event: string, data: unknown): FanfareError | undefined {
   if (schemas === undefined) return undefined;
-  if (!Object.hasOwn(schemas, event)) {
-    return new FanfareError("unknown_event", `${event} is not declared for this room`, { room });
-  }
-  return checkData(room, schemas[event], data);
+  return Object.hasOwn(schemas, event) ? checkData(room, schemas[event], data) : new FanfareError("unknown_event", { room });
 }
 
 export function checkData(room: string, schema: StandardSchemaV1 | undefined, data: unknown): FanfareError | undefined {
-  if (schema === undefined) return undefined;
   try {
-    const result = schema["~standard"].validate(data);
-    if (result instanceof Promise) {
-      // Waiting would cost the order of what comes after; the server checks too.
-      result.catch(() => {});
-      return undefined;
-    }
-    return result.issues && new FanfareError("invalid_data", describe(result.issues), { room, issues: result.issues.map(issueOf) });
+    const result = schema?.["~standard"].validate(data);
+    // Waiting for a promise would cost the order of what comes after; the server checks too.
+    if (result instanceof Promise) result.catch(() => {});
+    else if (result?.issues) return faultOf(room, result.issues);
   } catch (cause) {
-    return new FanfareError("invalid_data", "the schema threw", { room, cause });
+    return new FanfareError("invalid_data", { room, cause });
   }
+  return undefined;
 }
 
-function describe(issues: readonly StandardSchemaV1.Issue[]): string {
-  return issues[0]?.message ?? "the data does not fit";
-}
-
-function issueOf({ message, path }: StandardSchemaV1.Issue): Issue {
-  const keys = path?.map((part) => (typeof part === "object" ? part.key : part));
-  return keys ? { message, path: keys.map((key) => (typeof key === "number" ? key : String(key))) } : { message };
+function faultOf(room: string, found: readonly StandardSchemaV1.Issue[]): FanfareError {
+  const issues = found.map(({ message, path = [] }): Issue => {
+    const keys = path.map((part) => (typeof part === "object" ? part.key : part));
+    return { message, path: keys.map((key) => (typeof key === "number" ? key : String(key))) };
+  });
+  return new FanfareError("invalid_data", { message: issues[0]?.message, room, issues });
 }

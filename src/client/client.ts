@@ -41,9 +41,7 @@ class FanfareClient {
   #dial: Dial | undefined;
   #unwatch: Off | undefined;
   #timer: unknown;
-  #timerAt = Infinity;
   #isChanged = false;
-  #reporting = false;
 
   constructor(options: ClientOptions<Contract>) {
     const { anonymous } = options;
@@ -54,11 +52,11 @@ class FanfareClient {
     const platform = { ...hostPlatform(), ...options.platform };
     const timing = { ...defaultTiming, ...options.timing };
     this.#platform = platform;
-    this.#emitter = new Emitter((cause) => this.#listenerFailed(cause));
+    this.#emitter = new Emitter((cause, event) => (event === "error" ? rethrow(cause) : this.#listenerFailed(cause)));
     const error = (fault: FanfareError): void => void this.#emitter.emit("error", fault);
     this.#line = new Line(
       {
-        dial: (token, listener) => this.#dialer()(token, listener),
+        dial: (token) => this.#dialer()(token),
         timing,
         platform,
         renewable: options.tokenAs !== "ticket",
@@ -146,45 +144,24 @@ class FanfareClient {
     });
   }
 
+  /** Does what is due, and sets the one timer. Frames that only put silence off need not touch it: it rings and is set anew. */
   #tick(): void {
-    const { now } = this.#platform;
+    const { now, setTimer, clearTimer } = this.#platform;
     if (now() >= this.#line.until) this.#line.handle({ type: "wake" });
-    this.#traffic.flush(now());
-    this.#arm(now());
-  }
-
-  /** One timer for all. Where it comes too early, it is set again; frames that only put silence off need not touch it. */
-  #arm(now: number): void {
-    const next = Math.min(this.#line.until, this.#traffic.nextAt(now));
-    if (this.#timer !== undefined && this.#timerAt <= next && next !== Infinity) return;
-    this.#platform.clearTimer(this.#timer);
-    this.#timer = undefined;
+    const next = Math.min(this.#traffic.flush(now()), this.#line.until);
+    clearTimer(this.#timer);
     if (next === Infinity) return;
-    this.#timerAt = next;
-    const ring = (): void => {
-      this.#timer = undefined;
-      this.#tick();
-    };
-    this.#timer = this.#platform.setTimer(ring, Math.min(maxTimerMs, Math.max(0, Math.ceil(next - now))));
+    this.#timer = setTimer(() => this.#tick(), Math.min(maxTimerMs, Math.max(0, Math.ceil(next - now()))));
   }
 
   /** The app's bugs are the app's to hear of: as an `error`, or, where nobody listens, as an uncaught exception. */
   #listenerFailed(cause: unknown): void {
-    const error = new FanfareError("listener_failed", "a listener threw", { cause });
-    const heard = !this.#reporting && this.#report(error);
-    if (!heard) {
-      queueMicrotask(() => {
-        throw cause;
-      });
-    }
+    if (!this.#emitter.emit("error", new FanfareError("listener_failed", { cause }))) rethrow(cause);
   }
+}
 
-  #report(error: FanfareError): boolean {
-    this.#reporting = true;
-    try {
-      return this.#emitter.emit("error", error);
-    } finally {
-      this.#reporting = false;
-    }
-  }
+function rethrow(cause: unknown): void {
+  queueMicrotask(() => {
+    throw cause;
+  });
 }

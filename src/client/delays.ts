@@ -1,16 +1,9 @@
 import { closeAction } from "../protocol/codes.ts";
 import type { ClientTiming } from "./platform.ts";
 
-/** How long to stay away after a close. */
-export interface Delay {
-  readonly ms: number;
-  /** Asked for by the server, so neither a glance at the page nor a network that is back cuts it short. */
-  readonly patient: boolean;
-}
-
 /**
- * P-61: the delay before the next attempt, or undefined where there is none. `failures` is the number of failed attempts
- * in a row before this close, `hintMs` what the server asked for (0: nothing), `random` a number from 0 up to 1.
+ * P-61: how long to stay away after a close, in milliseconds; undefined: for good. `failures` is the number of failed
+ * attempts in a row before this close, `hintMs` what the server asked for (0: nothing), `random` from 0 up to 1.
  */
 export function delayAfter(
   code: number,
@@ -18,25 +11,29 @@ export function delayAfter(
   hintMs: number,
   random: number,
   timing: ClientTiming,
-): Delay | undefined {
-  const patient = hintMs > 0;
+): number | undefined {
   const backoff = backoffMs(failures, random, timing);
   const action = closeAction(code);
   switch (action) {
     case "stop":
       return undefined;
     case "wait":
-      return { ms: Math.max(hintMs, timing.waitMs * (1 + random)), patient: true };
+      return Math.max(hintMs, timing.waitMs * (1 + random));
     case "spread":
       // P-53: the server has spread its hint already; it counts from the close, which is now.
-      return { ms: hintMs || Math.max(random * timing.spreadMs, backoff), patient };
+      return hintMs || Math.max(random * timing.spreadMs, backoff);
     case "token":
     case "resume":
     case "backoff":
-      return { ms: Math.max(hintMs, backoff), patient };
+      return Math.max(hintMs, backoff);
     default:
       return action satisfies never;
   }
+}
+
+/** Whether a close asks for patience, so that neither a glance at the page nor a network that is back cuts it short. */
+export function isPatient(code: number, hintMs: number): boolean {
+  return hintMs > 0 || closeAction(code) === "wait";
 }
 
 /** Full jitter, from the first retry on: a server that lost a thousand clients at once gets them back spread out. */

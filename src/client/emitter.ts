@@ -5,9 +5,9 @@ type Listener<T> = (value: T) => void;
 /** Listeners by event. One that throws is told to `failed` and costs the others nothing. */
 export class Emitter<Events> {
   readonly #listeners = new Map<keyof Events, Set<{ readonly call: Listener<never> }>>();
-  readonly #failed: (cause: unknown) => void;
+  readonly #failed: (cause: unknown, event: keyof Events) => void;
 
-  constructor(failed: (cause: unknown) => void) {
+  constructor(failed: (cause: unknown, event: keyof Events) => void) {
     this.#failed = failed;
   }
 
@@ -30,7 +30,7 @@ export class Emitter<Events> {
       try {
         (listener.call as Listener<Events[E]>)(value);
       } catch (cause) {
-        this.#failed(cause);
+        this.#failed(cause, event);
       }
     }
     return true;

@@ -1,11 +1,10 @@
-import type { ErrorFrame, ServerFrame } from "../protocol/frames.ts";
-import { defaults } from "../protocol/limits.ts";
-import type { Dial, Socket } from "./dialer.ts";
-import { errorOf, FanfareError, hintOf } from "./errors.ts";
-import type { ClientTiming, Platform } from "./platform.ts";
+import type { ServerFrame } from "../protocol/frames.ts";
+import type { Dial } from "./dialer.ts";
+import { errorOf, FanfareError } from "./errors.ts";
+import type { ClientTiming, Platform, WebSocketLike } from "./platform.ts";
 import { readServerFrame } from "./read.ts";
 import { initialState, step, type Effect, type Event, type State } from "./states.ts";
-import type { Cause, ClientStatus, TokenSource } from "./types.ts";
+import type { ClientStatus, TokenSource } from "./types.ts";
 
 export type WelcomeFrame = ServerFrame & { type: "welcome" };
 
@@ -29,6 +28,9 @@ export interface LineParts {
   readonly listener: LineListener;
 }
 
+/** P-52: a server that is silent for this long after its ping was due is dead. */
+const graceMs = 10_000;
+
 /** Carries out what the states decide: tokens, sockets, signs of life. Timers are the owner's: it sends `wake` at `until`. */
 export class Line {
   token: TokenSource | undefined;
@@ -37,7 +39,7 @@ export class Line {
   readonly #events: Event[] = [];
   #busy = false;
   #state: State = initialState;
-  #socket: Socket | undefined;
+  #socket: WebSocketLike | undefined;
   #fetches = 0;
   #sentToken: string | undefined;
   #welcome: WelcomeFrame | undefined;
@@ -53,12 +55,14 @@ export class Line {
     return "until" in this.#state ? this.#state.until : Infinity;
   }
 
+  /** Bytes that the platform has taken and not yet sent. */
   get bufferedBytes(): number {
-    return this.#socket?.bufferedBytes ?? 0;
+    return this.#socket?.bufferedAmount ?? 0;
   }
 
-  send(text: string): void {
-    this.#socket?.send(text);
+  send(frame: object | string): void {
+    // 1 is OPEN. What is sent to a closing socket is lost either way.
+    if (this.#socket?.readyState === 1) this.#socket.send(typeof frame === "string" ? frame : JSON.stringify(frame));
   }
 
   /** One event after the other, also where an effect or a listener brings the next. */
@@ -66,175 +70,151 @@ export class Line {
     this.#events.push(event);
     if (this.#busy) return;
     this.#busy = true;
-    try {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) this.#take(next);
-    } finally {
-      this.#busy = false;
-    }
+    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) this.#take(next);
+    this.#busy = false;
   }
 
   #take(event: Event): void {
     const { platform, timing, listener } = this.#parts;
     const now = platform.now();
     const before = this.#state;
-    const { state, effects } = step(before, event, { now, random: platform.random(), timing });
+    const [state, ...effects] = step(before, event, { now, random: platform.random(), timing });
     this.#state = state;
-    const status = statusOf(before, state, this.status, now);
-    const changed = status !== this.status;
-    this.status = status;
-    for (const effect of effects) this.#run(effect);
+    const status = statusOf(state, now);
+    // A wait that was cut short or drawn out is news; that time passes is not.
+    const waitChanged = state.kind === "waiting" && state.until !== ("until" in before && before.until);
+    const isNews = status.state !== this.status.state || waitChanged;
+    if (isNews) this.status = status;
+    for (const effect of effects) this.#effects[effect]();
     if (event.type === "tokenFailed") listener.error(event.error);
-    if (changed) listener.status(status);
+    if (isNews) listener.status(status);
   }
 
-  #run(effect: Effect): void {
-    const { listener } = this.#parts;
-    switch (effect.type) {
-      case "fetch":
-        return this.#fetch(
-          (token) => this.handle({ type: "token", token }),
-          (error) => this.handle({ type: "tokenFailed", error }),
-        );
-      case "dial":
-        return this.#dial(effect.token);
-      case "hangUp":
-        this.#socket?.drop(effect.code);
-        this.#socket = undefined;
-        return;
-      case "authenticate":
-        return this.send(JSON.stringify({ type: "auth", token: effect.token }));
-      case "renew":
-        return this.#renew();
-      case "probe":
-        return this.send('{"type":"ping"}');
-      case "resume":
-        if (this.#welcome !== undefined) listener.resume(this.#welcome);
-        return;
-      case "suspend":
-        return listener.suspend();
-      case "giveUp":
-        return listener.giveUp();
-      default:
-        return effect satisfies never;
-    }
-  }
+  readonly #effects: { readonly [E in Effect]: () => void } = {
+    fetch: () =>
+      this.#fetch(
+        (token) => this.handle({ type: "token", token }),
+        (error) => this.handle({ type: "tokenFailed", error }),
+      ),
+    dial: () => this.#dial(),
+    drop: () => this.#drop(),
+    bye: () => this.#drop(1000),
+    authenticate: () => this.send({ type: "auth", token: this.#sentToken }),
+    renew: () => this.#renew(),
+    probe: () => this.send({ type: "ping" }),
+    resume: () => this.#welcome && this.#parts.listener.resume(this.#welcome),
+    suspend: () => this.#parts.listener.suspend(),
+    giveUp: () => this.#parts.listener.giveUp(),
+  };
 
   #fetch(got: (token: string | undefined) => void, failed: (error: FanfareError) => void): void {
     const turn = ++this.#fetches;
     const source = this.token;
     const ask = async (): Promise<string | undefined> => {
       const token = typeof source === "function" ? await source() : source;
-      if (typeof token !== "string" && source !== undefined) throw new TypeError("the token function gave no string");
+      if (source !== undefined && typeof token !== "string") throw new TypeError(`a token is a string, got ${typeof token}`);
       return token;
     };
     ask().then(
       (token) => turn === this.#fetches && got(token),
-      (cause: unknown) => turn === this.#fetches && failed(new FanfareError("token_failed", "no token", { cause })),
+      (cause: unknown) => turn === this.#fetches && failed(new FanfareError("token_failed", { cause })),
     );
   }
 
   #renew(): void {
     const socket = this.#socket;
-    if (!this.#parts.renewable || this.token === undefined) return;
+    const { renewable, listener } = this.#parts;
+    if (!renewable) return;
     this.#fetch(
       (token) => {
         // The same token again would change nothing; the connection may be another by now.
         if (token === undefined || token === this.#sentToken || socket !== this.#socket) return;
         this.#sentToken = token;
-        socket?.send(JSON.stringify({ type: "auth", id: "auth", token }));
+        this.send({ type: "auth", token });
       },
-      (error) => this.#parts.listener.error(error),
+      (error) => listener.error(error),
     );
   }
 
-  #dial(token: string | undefined): void {
+  #dial(): void {
+    const token = this.#state.kind === "opening" ? this.#state.token : undefined;
     this.#lastError = undefined;
     this.#sentToken = token;
-    let socket: Socket | undefined;
-    const closed = (code: number): void => {
-      // What a constructor or a dropped socket still says is not about the present socket.
-      if (socket !== this.#socket) return;
-      this.#socket = undefined;
-      this.handle({ type: "closed", cause: causeOf(code, this.#lastError) });
-    };
     try {
-      socket = this.#parts.dial(token, { frame: (data) => socket === this.#socket && this.#receive(data), closed });
+      const socket = this.#parts.dial(token);
       this.#socket = socket;
+      socket.onmessage = ({ data }: { data: unknown }) => this.#receive(data);
+      socket.onclose = ({ code }: { code: number }) => this.#closed(code);
+      // Told by `onclose` as well. It stays set after a drop: in Node an error that nobody listens for ends the process.
+      socket.onerror = () => {};
     } catch (cause) {
-      this.#parts.listener.error(new FanfareError("internal", "the WebSocket could not be made", { cause }));
-      this.handle({ type: "closed", cause: causeOf(1006, undefined) });
+      this.#lastError = new FanfareError("token_failed", { cause });
+      this.#closed(1006);
     }
+  }
+
+  #drop(code?: 1000): void {
+    const socket = this.#socket;
+    if (socket === undefined) return;
+    this.#socket = undefined;
+    socket.onmessage = socket.onclose = null;
+    if (code === undefined && socket.terminate) socket.terminate();
+    else socket.close(code);
+  }
+
+  #closed(closeCode: number): void {
+    this.#socket = undefined;
+    const error = this.#lastError;
+    this.handle({ type: "closed", cause: error ? { closeCode, error } : { closeCode } });
   }
 
   #receive(data: unknown): void {
     this.handle({ type: "frame" });
     const frame = readServerFrame(data);
-    if (frame === "malformed") {
-      return this.#parts.listener.error(new FanfareError("bad_frame", "the server sent what is no frame"));
-    }
-    if (frame === undefined) return;
-    if (this.#state.kind === "online") this.#whileOnline(frame);
-    else this.#whileOpening(frame);
+    if (frame === "malformed") this.#parts.listener.error(new FanfareError("bad_frame"));
+    else if (frame !== undefined) this.#read(frame, this.#state.kind === "online");
   }
 
-  #whileOpening(frame: ServerFrame): void {
-    if (frame.type === "welcome") {
-      this.#welcome = frame;
-      const { user, connection } = frame;
-      // Bounded both ways: a server's odd number must neither keep the client busy nor make it wait for ever.
-      const silenceMs = Math.min(Math.max(frame.ping_ms, 1_000), 300_000) + defaults.silenceMs;
-      this.handle({ type: "welcome", user, connection, silenceMs });
-    } else if (frame.type === "auth_required") {
-      this.handle({ type: "askedAuth", refusal: new FanfareError("unauthorized", "the server wants a token") });
-    } else if (frame.type === "error") {
-      this.#lastError = errorOf(frame);
-      this.handle({ type: "hint", ms: hintOf(frame.retry_after_ms) });
-    }
-  }
-
-  #whileOnline(frame: ServerFrame): void {
+  #read(frame: ServerFrame, isOnline: boolean): void {
     switch (frame.type) {
+      case "welcome": {
+        this.#welcome = frame;
+        const { user, connection, ping_ms } = frame;
+        // Bounded both ways: a server's odd number must neither keep the client busy nor make it wait for ever.
+        const silenceMs = Math.min(Math.max(ping_ms, 1_000), 300_000) + graceMs;
+        return this.handle({ type: "welcome", welcomed: { user, connection, silenceMs } });
+      }
+      case "auth_required":
+        return this.handle({ type: "askedAuth", refusal: new FanfareError("unauthorized") });
       case "ping":
-        return this.send('{"type":"pong"}');
+        return this.send({ type: "pong" });
       case "reauth":
         return this.handle({ type: "reauth" });
       case "drain":
-        return this.handle({ type: "hint", ms: hintOf(frame.retry_after_ms) });
+        return this.handle({ type: "hint", ms: frame.retry_after_ms });
       case "error":
-        this.#noteError(frame);
-        break;
+        if (frame.room === undefined) this.#lastError = errorOf(frame);
+        // Later on it speaks of one request, and not of when to connect again.
+        if (!isOnline) this.handle({ type: "hint", ms: frame.retry_after_ms ?? 0 });
     }
-    this.#parts.listener.frame(frame);
-  }
-
-  #noteError(frame: ErrorFrame): void {
-    if (frame.room === undefined) this.#lastError = errorOf(frame);
+    if (isOnline) this.#parts.listener.frame(frame);
   }
 }
 
-function causeOf(closeCode: number, error: FanfareError | undefined): Cause & { closeCode: number } {
-  return error === undefined ? { closeCode } : { closeCode, error };
-}
-
-/** The status that goes with a state: the same object as before where nothing that it tells has changed. */
-function statusOf(before: State, state: State, status: ClientStatus, now: number): ClientStatus {
+function statusOf(state: State, now: number): ClientStatus {
   switch (state.kind) {
     case "idle":
-      return status.state === "idle" ? status : { state: "idle" };
+      return { state: "idle" };
     case "preparing":
     case "opening":
-      return status.state === "connecting" ? status : { state: "connecting" };
+      return { state: "connecting" };
     case "online":
-      if (before.kind === "online") return status;
       return { state: "online", user: state.user, connection: state.connection };
     case "waiting":
-      if (before.kind === "waiting" && before.until === state.until) return status;
+      if (state.until === Infinity || (state.down && !state.patient)) return { state: "offline" };
       return { state: "waiting", retryInMs: state.until - now, cause: state.cause };
-    case "offline":
-    case "frozen":
-      return status.state === "offline" ? status : { state: "offline" };
     case "stopped":
-      return before.kind === "stopped" ? status : { state: "stopped", cause: state.cause };
+      return { state: "stopped", cause: state.cause };
     default:
       return state satisfies never;
   }

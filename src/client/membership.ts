@@ -36,8 +36,6 @@ export class Membership {
   failures = 0;
   /** The presence data that the server was last given is not the newest. */
   wantsPresenceSent = false;
-  /** The id of a `presence` that is not answered yet. One at a time: in between only the newest data counts. */
-  presenceId: string | undefined;
   #position: Cursor | undefined;
   #since: string | undefined;
   #history: number | undefined;
@@ -78,10 +76,9 @@ export class Membership {
   }
 
   /** The presence data to send now, as JSON text. */
-  presenceFrame(id: string): string {
-    this.presenceId = id;
+  presenceFrame(): string {
     this.wantsPresenceSent = false;
-    return JSON.stringify({ type: "presence", id, room: this.name, data: this.#data });
+    return JSON.stringify({ type: "presence", room: this.name, data: this.#data });
   }
 
   /** The join to send now, as JSON text. */
@@ -100,7 +97,7 @@ export class Membership {
     this.wantsJoin = true;
     this.notBefore = 0;
     this.failures = 0;
-    this.#ask = this.presenceId = undefined;
+    this.#ask = undefined;
     if (this.state === "joined") this.#enter("joining");
   }
 
@@ -182,14 +179,13 @@ export class Membership {
   }
 
   /** `user` is this client's own. */
-  changed(frame: PresenceFrame, user: string | undefined): void {
+  changed(frame: PresenceFrame, user: string): void {
     if (this.state !== "joined") return;
     const { list, change } = applyPresence(this.presence, frame);
     this.presence = list;
     this.members = frame.members;
     // P-40: another tab of this user may have changed the data. A rejoin from here must not put the old back.
-    const settled = this.presenceId === undefined && !this.wantsPresenceSent;
-    if (settled && this.#data !== undefined && user !== undefined && list.has(user)) this.#data = list.get(user);
+    if (!this.wantsPresenceSent && this.#data !== undefined && list.has(user)) this.#data = list.get(user);
     this.#tellPresence(change);
   }
 

@@ -64,7 +64,7 @@ export interface Platform {
   now(): number;
   /** From 0 up to but not 1. */
   random(): number;
-  /** 22 random characters of `A-Z a-z 0-9 _ -`: 128 bits, for keys and the names of anonymous users. */
+  /** 22 to 64 characters with 128 random bits, for keys and the names of anonymous users. */
   randomKey(): string;
   setTimer(run: () => void, ms: number): unknown;
   clearTimer(timer: unknown): void;

@@ -68,7 +68,7 @@ const required: { readonly [T in ServerFrame["type"]]: string } = {
   presence: "room members",
   ping: "",
   pong: "",
-  drain: "",
+  drain: "retry_after_ms",
   error: "code",
   closed: "",
 };

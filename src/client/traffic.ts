@@ -2,22 +2,21 @@ import type { AckFrame, ErrorFrame, HistoryFrame, ServerFrame } from "../protoco
 import { utf8Bytes } from "../protocol/names.ts";
 import { checkEvent, type FindSpec } from "./checks.ts";
 import { backoffMs } from "./delays.ts";
-import { errorOf, FanfareError, hintOf } from "./errors.ts";
+import { errorOf, FanfareError } from "./errors.ts";
 import type { WelcomeFrame } from "./line.ts";
 import { Membership } from "./membership.ts";
-import { Outbox } from "./outbox.ts";
 import { Pacer } from "./pacer.ts";
-import { Pages } from "./pages.ts";
 import type { ClientLimits, ClientTiming, Platform } from "./platform.ts";
+import { Requests } from "./requests.ts";
 import { RoomHandle, type RoomOwner } from "./room.ts";
-import type { JoinOptions, Kept, PublishOptions, Publishing } from "./types.ts";
+import type { JoinOptions, Kept, Left, PublishOptions, Publishing } from "./types.ts";
 
 export interface TrafficParts {
   readonly platform: Platform;
   readonly timing: ClientTiming;
   readonly limits: ClientLimits;
   readonly findSpec: FindSpec;
-  readonly line: { readonly bufferedBytes: number; send(text: string): void };
+  readonly line: { readonly bufferedBytes: number; send(frame: object | string): void };
   /** There may be something to flush: `flush` is to be called soon, once for many of these. */
   changed(): void;
   error(error: FanfareError): void;
@@ -27,6 +26,8 @@ export interface TrafficParts {
 /** While more than this waits in the socket, no publish is added; signals are dropped far earlier. */
 const maxBufferedBytes = 1_048_576;
 const maxBufferedForSignals = 65_536;
+/** How soon to look again at a socket that was full: nothing tells. */
+const fullSocketMs = 50;
 /** P-63. */
 const historyCost = 10;
 
@@ -34,11 +35,12 @@ const historyCost = 10;
 export class Traffic implements RoomOwner {
   readonly #parts: TrafficParts;
   readonly #rooms = new Map<string, Membership>();
-  readonly #outbox: Outbox;
-  readonly #pages: Pages;
+  readonly #publishes: Requests<AckFrame>;
+  readonly #pages: Requests<HistoryFrame>;
   readonly #pacer = new Pacer();
-  #welcome: WelcomeFrame | undefined;
-  #user: string | undefined;
+  #isOnline = false;
+  #user = "";
+  #messageBytes = 0;
   #freeJoins = 0;
   #ids = 0;
   /** Nobody is going to connect: what would wait for it is refused. */
@@ -46,8 +48,12 @@ export class Traffic implements RoomOwner {
 
   constructor(parts: TrafficParts) {
     this.#parts = parts;
-    this.#outbox = new Outbox(parts.limits, parts.timing, parts.platform.random);
-    this.#pages = new Pages(parts.limits, parts.timing);
+    const { limits, timing, platform } = parts;
+    const { queuedPublishes: maxCount, queuedBytes: maxBytes, queuedHistory, inFlight } = limits;
+    const publishes = { maxCount, maxBytes, inFlight, late: "outcome_unknown" } as const;
+    const pages = { maxCount: queuedHistory, maxBytes, inFlight: queuedHistory, late: "timeout" } as const;
+    this.#publishes = new Requests(publishes, timing, platform.random);
+    this.#pages = new Requests(pages, timing, platform.random);
   }
 
   // What the line tells.
@@ -56,33 +62,64 @@ export class Traffic implements RoomOwner {
     this.#givenUp = false;
   }
 
-  resume(welcome: WelcomeFrame): void {
-    const { limits, user } = welcome;
-    this.#welcome = welcome;
+  resume({ limits, user }: WelcomeFrame): void {
+    this.#isOnline = true;
     this.#freeJoins = limits.rooms;
+    this.#messageBytes = limits.message_bytes;
     this.#pacer.reset(limits.requests_per_s, this.#parts.platform.now());
-    this.#outbox.configure(limits.dedupe_ms, limits.message_bytes);
+    // A tenth of the server's time is kept back: a repeat that is sent in time may arrive late.
+    this.#publishes.server = { messageBytes: limits.message_bytes, repeatMs: limits.dedupe_ms * 0.9 };
+    this.#pages.server = { messageBytes: Infinity, repeatMs: Infinity };
     this.#noteUser(user);
     this.#parts.changed();
   }
 
   suspend(): void {
-    this.#welcome = undefined;
-    this.#outbox.suspend();
+    this.#isOnline = false;
+    this.#publishes.suspend();
     this.#pages.suspend();
     for (const room of this.#rooms.values()) room.suspend();
   }
 
   giveUp(): void {
-    const error = new FanfareError("stopped", "the client was closed or stopped");
+    const error = new FanfareError("stopped");
     this.#givenUp = true;
-    this.#outbox.fail(error);
+    this.#publishes.fail(error);
     this.#pages.fail(error);
   }
 
   frame(frame: ServerFrame): void {
-    if (frame.type === "ack" || frame.type === "error" || frame.type === "history") this.#answered(frame);
-    else if ("room" in frame && frame.room !== undefined) this.#inRoom(frame, this.#rooms.get(frame.room));
+    const { room: name = "" } = frame as { room?: string };
+    const room = this.#rooms.get(name);
+    switch (frame.type) {
+      case "ack":
+        this.#publishes.answer(frame.re, frame);
+        break;
+      case "history":
+        this.#pages.answer(frame.re, frame);
+        break;
+      case "error":
+        this.#refused(frame, room);
+        break;
+      case "joined":
+        room?.joined(frame);
+        break;
+      case "left":
+        // Without a reason it answers a `leave`, and that membership is over already.
+        if (room?.state === "joined" && frame.reason !== undefined) this.#removed(room, frame.reason);
+        break;
+      case "message":
+        return room?.message(frame);
+      case "signal":
+        return room?.signal(frame);
+      case "skip":
+        return room?.skip(frame.offset);
+      case "gap":
+        return room?.gap(frame);
+      case "presence":
+        return room?.changed(frame, this.#user);
+    }
+    this.#parts.changed();
   }
 
   // What the app asks for.
@@ -90,55 +127,47 @@ export class Traffic implements RoomOwner {
   join(name: string, options: JoinOptions): RoomHandle {
     const { changed, findSpec } = this.#parts;
     let room = this.#rooms.get(name);
-    if (room === undefined) {
-      room = new Membership(name, findSpec(name), options);
-      this.#rooms.set(name, room);
-    } else {
-      room.want(options);
-    }
+    room?.want(options);
+    room ??= new Membership(name, findSpec(name), options);
+    this.#rooms.set(name, room);
     changed();
     return new RoomHandle(room, this);
   }
 
   publish(room: Membership | undefined, event: string, data: unknown, options: PublishOptions): Publishing<Kept> {
     const { echo, key = this.#parts.platform.randomKey() } = options;
-    const kept = new Promise<Kept>((resolve, reject) => {
-      if (room === undefined || room.state === "left") throw new FanfareError("left", "the room was left");
-      if (this.#givenUp) throw new FanfareError("stopped", "the client was closed or stopped", { room: room.name });
+    const ask = async (): Promise<Kept> => {
+      if (room === undefined || room.state === "left") throw new FanfareError("left");
       const fault = checkEvent(room.name, room.spec?.events, event, data);
       if (fault !== undefined) throw fault;
-      const id = this.#nextId();
-      const text = frameText({ type: "publish", id, key, room: room.name, event, data: data ?? null, echo });
-      this.#outbox.add({ id, room: room.name, text, resolve, reject });
-    });
-    if (room !== undefined) {
-      // A room whose last handle was left is kept until what was published there is settled.
-      const settled = (): void => this.#release(room);
-      kept.then(settled, settled);
-      this.#parts.changed();
-    }
-    return Object.assign(kept, { key });
+      const request = { type: "publish", key, room: room.name, event, data: data ?? null, echo };
+      try {
+        const { offset, cursor, duplicate = false, result = null } = await this.#ask(this.#publishes, request, Infinity);
+        return { offset, cursor, duplicate, result } as Kept;
+      } finally {
+        // A room whose last handle was left is kept until what was published there is settled.
+        this.#release(room);
+      }
+    };
+    return Object.assign(ask(), { key });
   }
 
   signal(room: Membership, event: string, data: unknown): boolean {
     const { line, platform } = this.#parts;
     const fault = checkEvent(room.name, room.spec?.signals, event, data);
     if (fault !== undefined) throw fault;
-    if (room.state !== "joined" || line.bufferedBytes > maxBufferedForSignals) return false;
     const text = frameText({ type: "signal", room: room.name, event, data: data ?? null });
-    if (!this.#fits(text) || !this.#pacer.take(1, platform.now())) return false;
+    if (room.state !== "joined" || line.bufferedBytes > maxBufferedForSignals || !this.#fits(text)) return false;
+    const now = platform.now();
+    if (now < this.#pacer.readyAt(1, now)) return false;
+    this.#pacer.spend(1);
     line.send(text);
     return true;
   }
 
   history(room: string, before: number | undefined, limit: number): Promise<HistoryFrame> {
-    return new Promise((resolve, reject) => {
-      if (this.#givenUp) throw new FanfareError("stopped", "the client was closed or stopped", { room });
-      const id = this.#nextId();
-      const text = frameText({ type: "history", id, room, before, limit });
-      this.#pages.add({ id, room, text, resolve, reject }, this.#parts.platform.now());
-      this.#parts.changed();
-    });
+    const { platform, timing } = this.#parts;
+    return this.#ask(this.#pages, { type: "history", room, before, limit }, platform.now() + timing.requestMs);
   }
 
   setPresence(room: Membership, data: unknown): void {
@@ -155,146 +184,107 @@ export class Traffic implements RoomOwner {
     this.#parts.listenerFailed(cause);
   }
 
-  // What is sent, when.
+  #ask<A>(requests: Requests<A>, frame: { readonly type: string; readonly room: string; readonly [field: string]: unknown }, until: number): Promise<A> {
+    return new Promise((resolve, reject) => {
+      if (this.#givenUp) throw new FanfareError("stopped", { room: frame.room });
+      const id = this.#nextId();
+      requests.add({ id, room: frame.room, text: frameText({ ...frame, id }), resolve, reject, until });
+      this.#parts.changed();
+    });
+  }
 
-  /** Sends what is due: joins, then pages of history, then presence, then publishes. */
-  flush(now: number): void {
-    this.#outbox.expire(now);
-    this.#pages.expire(now);
-    if (this.#welcome === undefined) return;
+  /**
+   * Sends what is due: joins, then pages of history, then presence, then publishes. Returns when to call it next, apart
+   * from answers and what the app does.
+   */
+  flush(now: number): number {
+    let next = Infinity;
+    const due = (at: number): boolean => {
+      if (at > now) next = Math.min(next, at);
+      return at <= now;
+    };
+    const paced = (cost: number) => (text: string): boolean => {
+      const { line } = this.#parts;
+      if (!due(line.bufferedBytes < maxBufferedBytes ? this.#pacer.readyAt(cost, now) : now + fullSocketMs)) return false;
+      this.#pacer.spend(cost);
+      line.send(text);
+      return true;
+    };
+    const send = paced(1);
+    for (const room of this.#isOnline ? this.#rooms.values() : []) {
+      if (room.wantsJoin && !room.asked() && due(room.notBefore)) this.#join(room, send);
+    }
+    this.#pages.flush(now, { due, isOpen: () => this.#isOnline, send: paced(historyCost) });
     for (const room of this.#rooms.values()) {
-      if (room.wantsJoin && !room.asked() && now >= room.notBefore) this.#join(room, now);
+      if (room.state === "joined" && room.wantsPresenceSent) this.#sendPresence(room, send);
     }
-    if (!this.#pages.flush(now, (text) => this.#paced(text, historyCost, now))) return;
-    for (const room of this.#rooms.values()) if (sendsPresence(room)) this.#sendPresence(room, now);
-    this.#outbox.flush(now, { canSend: this.#canPublish, send: (text) => this.#paced(text, 1, now) });
+    this.#publishes.flush(now, { due, isOpen: (room) => this.#rooms.get(room)?.state === "joined", send });
+    return next;
   }
 
-  /** When `flush` is next to be called, apart from answers and what the app does. */
-  nextAt(now: number): number {
-    const online = this.#welcome !== undefined;
-    const readyAt = this.#pacer.readyAt(1, now);
-    // Where the socket is full, only time tells when it is not.
-    const roomy = this.#parts.line.bufferedBytes < maxBufferedBytes ? readyAt : now + 50;
-    let next = this.#pages.nextAt(now, this.#pacer.readyAt(historyCost, now), online);
-    for (const room of online ? this.#rooms.values() : []) {
-      if (room.wantsJoin && !room.asked()) next = Math.min(next, Math.max(readyAt, room.notBefore));
-      if (sendsPresence(room)) next = Math.min(next, readyAt);
-    }
-    return Math.min(next, this.#outbox.nextAt(now, roomy, this.#canPublish));
-  }
-
-  #canPublish = (name: string): boolean => this.#welcome !== undefined && this.#rooms.get(name)?.state === "joined";
-
-  #join(room: Membership, now: number): void {
-    if (this.#freeJoins > 0) this.#freeJoins--;
-    else if (!this.#pacer.take(1, now)) return;
+  #join(room: Membership, send: (text: string) => boolean): void {
     const text = room.joinFrame(this.#nextId());
-    if (this.#fits(text)) return this.#parts.line.send(text);
-    this.#end(room, new FanfareError("too_big", "the presence data is over the server's limit", { room: room.name }));
+    if (!this.#fits(text)) return this.#end(room, new FanfareError("too_big", { room: room.name }));
+    // P-63: the first ones after `welcome` are free.
+    if (this.#freeJoins-- > 0) this.#parts.line.send(text);
+    else if (!send(text)) room.retryJoin(0);
   }
 
-  #sendPresence(room: Membership, now: number): void {
-    if (!this.#pacer.take(1, now)) return;
-    const text = room.presenceFrame(this.#nextId());
-    if (this.#fits(text)) return this.#parts.line.send(text);
-    room.presenceId = undefined;
-    room.tell("error", new FanfareError("too_big", "the presence data is over the server's limit", { room: room.name }));
-  }
-
-  #paced(text: string, cost: number, now: number): boolean {
-    const { line } = this.#parts;
-    if (line.bufferedBytes >= maxBufferedBytes || !this.#pacer.take(cost, now)) return false;
-    line.send(text);
-    return true;
+  #sendPresence(room: Membership, send: (text: string) => boolean): void {
+    const text = room.presenceFrame();
+    if (!this.#fits(text)) room.tell("error", new FanfareError("too_big", { room: room.name }));
+    else if (!send(text)) room.wantsPresenceSent = true;
   }
 
   /** P-62: a frame over the limit would end the connection. */
   #fits(text: string): boolean {
-    return this.#welcome !== undefined && utf8Bytes(text) <= this.#welcome.limits.message_bytes;
+    return utf8Bytes(text) <= this.#messageBytes;
   }
 
   #nextId(): string {
     return String(++this.#ids);
   }
 
-  // What arrives.
-
-  #answered(frame: AckFrame | ErrorFrame | HistoryFrame): void {
-    const { platform, changed, error } = this.#parts;
+  #refused(frame: ErrorFrame, named: Membership | undefined): void {
+    const { platform, timing, error } = this.#parts;
+    const { re, code, retry_after_ms = 0 } = frame;
     const now = platform.now();
-    changed();
-    if (frame.type === "history") return void this.#pages.answer(frame, now);
-    if (this.#outbox.answer(frame, now, (ms) => this.#pacer.pause(now + ms))) return;
-    const room = this.#rooms.get(frame.room ?? "") ?? this.#asker(frame.re);
-    if (frame.re !== undefined && room?.presenceId === frame.re) room.presenceId = undefined;
-    if (frame.type === "ack" || this.#pages.answer(frame, now)) return;
-    if (room !== undefined && frame.re !== undefined && room.asked(frame.re)) this.#joinRefused(room, frame, now);
-    else if (room !== undefined) room.tell("error", errorOf(frame));
-    else error(errorOf(frame));
-  }
-
-  /** An error need not name the room whose request it answers. */
-  #asker(re: string | undefined): Membership | undefined {
-    if (re === undefined) return undefined;
-    return [...this.#rooms.values()].find((room) => room.asked(re) || room.presenceId === re);
-  }
-
-  #joinRefused(room: Membership, frame: ErrorFrame, now: number): void {
-    const { timing, platform } = this.#parts;
-    const hintMs = Math.min(hintOf(frame.retry_after_ms), timing.maxHintMs);
-    if (frame.code === "unavailable" || frame.code === "rate_limited") {
-      room.retryJoin(now + Math.max(hintMs, backoffMs(room.failures++, platform.random(), timing)));
-    } else if (room.state === "joined") {
-      room.tell("error", errorOf(frame));
+    const pause = (until: number): void => this.#pacer.pause(until);
+    if (this.#publishes.refuse(frame, now, pause) || this.#pages.refuse(frame, now, pause)) return;
+    const fault = errorOf(frame);
+    // An error need not name the room whose join it refuses.
+    const asker = [...this.#rooms.values()].find((room) => re !== undefined && room.asked(re));
+    if (asker !== undefined && (code === "unavailable" || code === "rate_limited")) {
+      const backoff = backoffMs(asker.failures++, platform.random(), timing);
+      asker.retryJoin(now + Math.min(Math.max(retry_after_ms, backoff), timing.maxHintMs));
+    } else if (asker?.state === "joining") {
+      this.#end(asker, fault);
+    } else if (named !== undefined) {
+      named.tell("error", fault);
     } else {
-      this.#end(room, errorOf(frame));
-    }
-  }
-
-  #inRoom(frame: ServerFrame, room: Membership | undefined): void {
-    if (room === undefined) return;
-    switch (frame.type) {
-      case "joined":
-        room.joined(frame);
-        return this.#parts.changed();
-      case "left":
-        // Without a reason it answers a `leave`, and that membership is over already.
-        if (frame.reason !== undefined && room.state === "joined") this.#removed(room, frame.reason);
-        return;
-      case "message":
-        return room.message(frame);
-      case "signal":
-        return room.signal(frame);
-      case "skip":
-        return room.skip(frame.offset);
-      case "gap":
-        return room.gap(frame);
-      case "presence":
-        return room.changed(frame, this.#user);
+      error(fault);
     }
   }
 
   #removed(room: Membership, reason: "forbidden" | "removed"): void {
-    const code = reason === "removed" ? "left" : reason;
-    this.#end(room, new FanfareError(code, `out of the room: ${reason}`, { room: room.name }), reason);
+    this.#end(room, new FanfareError(reason === "removed" ? "left" : reason, { room: room.name }), reason);
   }
 
   /** P-26: the membership is over, and only a new `join` of the app begins another. */
-  #end(room: Membership, error: FanfareError, reason: FanfareError["code"] | "removed" = error.code): void {
+  #end(room: Membership, error: FanfareError, reason: Left["reason"] = error.code): void {
     this.#rooms.delete(room.name);
-    this.#outbox.fail(error, room.name);
+    this.#publishes.fail(error, (name) => name === room.name);
     room.end(reason, error);
   }
 
   /** Leaves a room that no handle holds, once nothing waits to be published there. */
   #release(room: Membership): void {
     const { name } = room;
-    if (room.emitters.size > 0 || this.#rooms.get(name) !== room || this.#outbox.has(name)) return;
+    if (room.emitters.size > 0 || this.#rooms.get(name) !== room || this.#publishes.has(name)) return;
     this.#rooms.delete(name);
-    if (this.#welcome === undefined || (room.state === "joining" && !room.asked())) return;
+    if (room.state === "joining" && !room.asked()) return;
     this.#pacer.spend(1);
-    this.#parts.line.send(frameText({ type: "leave", room: name }));
+    this.#parts.line.send({ type: "leave", room: name });
   }
 
   /**
@@ -304,15 +294,10 @@ export class Traffic implements RoomOwner {
   #noteUser(user: string): void {
     const before = this.#user;
     this.#user = user;
-    if (before === undefined || before === user) return;
-    const error = new FanfareError("user_changed", "connected as another user");
-    if (before.startsWith("~") && user.startsWith("~")) this.#outbox.failUnsure(error);
-    else this.#outbox.fail(error);
+    if (before === "" || before === user) return;
+    const samePerson = before.startsWith("~") && user.startsWith("~");
+    this.#publishes.fail(new FanfareError("user_changed"), (_, unsure) => unsure || !samePerson);
   }
-}
-
-function sendsPresence(room: Membership): boolean {
-  return room.state === "joined" && room.wantsPresenceSent && room.presenceId === undefined;
 }
 
 /** Throws a FanfareError where the data cannot be JSON. */
@@ -320,6 +305,6 @@ function frameText(frame: object): string {
   try {
     return JSON.stringify(frame);
   } catch (cause) {
-    throw new FanfareError("invalid_data", "the data cannot be written as JSON", { cause });
+    throw new FanfareError("invalid_data", { cause });
   }
 }
