@@ -58,8 +58,14 @@ function usage(name?: string): Promise<string> {
 }
 
 function define(name: string, command: Command): CommandDef {
-  const args: ArgsDef = Object.fromEntries(Object.entries(command.flags));
-  return defineCommand({ meta: { name, description: command.description }, args });
+  const args: ArgsDef = Object.fromEntries(
+    Object.entries(command.flags).map(([flag, { repeated, description, ...rest }]) => [
+      flag,
+      { ...rest, description: repeated === true ? `${description}; may be repeated` : description },
+    ]),
+  );
+  const variables = "each flag is a variable too, --keep-ms is FANFARE_KEEP_MS; commas separate repeated values";
+  return defineCommand({ meta: { name, description: `${command.description}; ${variables}` }, args });
 }
 
 function versionOf(): string {

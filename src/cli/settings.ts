@@ -66,7 +66,10 @@ export const serveFlags: Readonly<Record<ServeFlag, Flag>> = {
     description: "lets pages of that origin in; * lets in all; default: the server's own",
     repeated: true,
   },
-  anonymous: { type: "boolean", description: "lets connections without a token in" },
+  anonymous: {
+    type: "boolean",
+    description: "lets connections without a token in, to a personal room each; a config's anonymousRooms gives more",
+  },
   dev: { type: "boolean", description: "opens everything and serves the chat, for a machine of your own" },
   backend: {
     type: "string",
@@ -87,7 +90,7 @@ export const serveFlags: Readonly<Record<ServeFlag, Flag>> = {
   "keep-messages": { type: "string", valueHint: "N", description: "messages kept of a room; default 1000" },
   "keep-ms": { type: "string", valueHint: "N", description: "how long they are kept; default 24 hours" },
   "drain-ms": { type: "string", valueHint: "N", description: "time to close connections in at shutdown; default 5000" },
-  "log-level": { type: "string", valueHint: logLevels.join("|"), description: "default info" },
+  "log-level": { type: "string", valueHint: "LEVEL", description: `${logLevels.join(", ")}; default info` },
 };
 
 const defaultPort = 8_080;

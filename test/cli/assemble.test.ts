@@ -1,0 +1,89 @@
+import { describe, expect, test } from "vitest";
+import { hubOptions } from "../../src/cli/assemble.ts";
+import type { Config } from "../../src/cli/config.ts";
+import { UsageError } from "../../src/cli/flags.ts";
+import { readServeSettings } from "../../src/cli/settings.ts";
+import { type HubOptions, type Identity, memory, signToken } from "../../src/server/index.ts";
+
+const logger = { debug() {}, info() {}, warn() {}, error() {} };
+const backend = memory();
+
+function assemble(args: readonly string[], config: Config = {}, devSecret?: string): HubOptions {
+  return hubOptions(readServeSettings(args, {}), config, { backend, logger, devSecret });
+}
+
+/** Who the assembled options take a token for. */
+async function whoIs(options: HubOptions, token: string): Promise<Identity | undefined> {
+  const request = { path: "/ws", query: new URLSearchParams(), headers: {}, address: "127.0.0.1" };
+  return options.auth?.({ kind: "bearer", token }, request);
+}
+
+const signed = (secret: string): string => signToken({ secret, user: "ann", expiresInMs: 60_000 });
+const sesame: Config = { auth: ({ token }) => (token === "sesame" ? { user: "ali" } : undefined) };
+
+describe("who may connect", () => {
+  test("nobody could: refused with the ways there are", () => {
+    expect(() => assemble([])).toThrow(UsageError);
+    expect(() => assemble([], { anonymous: false })).toThrow("give --secret, --jwks, a --config with auth");
+  });
+
+  test("a secret's tokens, with their personal room alone", async () => {
+    const options = assemble(["--secret", "a"]);
+    expect(await whoIs(options, signed("a"))).toMatchObject({ user: "ann", rooms: {} });
+    expect(await whoIs(options, signed("b"))).toBeUndefined();
+    expect(options.anonymous).toBe(false);
+  });
+
+  test("the config's own function, unless flags say how", async () => {
+    expect(await whoIs(assemble([], sesame), "sesame")).toEqual({ user: "ali" });
+    expect(await whoIs(assemble(["--secret", "a"], sesame), "sesame")).toBeUndefined();
+  });
+
+  test("anonymous, by flag or config, in a personal room unless the config gives more", () => {
+    expect(assemble(["--anonymous"])).toMatchObject({ anonymous: true, anonymousRooms: [] });
+    expect(assemble(["--anonymous=false", "--secret", "a"], { anonymous: true }).anonymous).toBe(false);
+    const config: Config = { anonymous: true, anonymousRooms: ["lobby"] };
+    expect(assemble([], config)).toMatchObject({ anonymous: true, anonymousRooms: ["lobby"] });
+  });
+});
+
+describe("dev mode", () => {
+  test("opens every origin and every room to everyone", async () => {
+    const options = assemble(["--dev"], {}, "dev");
+    expect(options).toMatchObject({ anonymous: true, anonymousRooms: ["**"], origins: ["*"] });
+    expect(await whoIs(options, signed("dev"))).toMatchObject({ user: "ann", rooms: ["**"] });
+  });
+
+  test("takes the config's credentials as well as its own", async () => {
+    const options = assemble(["--dev"], sesame, "dev");
+    expect(await whoIs(options, "sesame")).toEqual({ user: "ali" });
+    expect(await whoIs(options, signed("dev"))).toMatchObject({ user: "ann" });
+    expect(await whoIs(options, "else")).toBeUndefined();
+  });
+
+  test("heeds an origin that was named", () => {
+    expect(assemble(["--dev", "--origin", "https://a.example"], {}, "dev").origins).toEqual(["https://a.example"]);
+  });
+});
+
+describe("flags over config", () => {
+  test("one by one, and what neither says stays out", () => {
+    const config: Config = {
+      ...sesame,
+      origins: ["https://b.example"],
+      limits: { rooms: 3, pingMs: 20_000 },
+      keep: { messages: 5, ms: 10 },
+      path: "/socket",
+      setup: () => {},
+    };
+    const options = assemble(["--limit", "rooms=9", "--keep-messages", "7", "--origin", "https://a.example"], config);
+    expect(options).toMatchObject({
+      origins: ["https://a.example"],
+      limits: { rooms: 9, pingMs: 20_000 },
+      keep: { messages: 7, ms: 10 },
+      path: "/socket",
+    });
+    expect(options).not.toHaveProperty("setup");
+    expect(assemble([], sesame)).not.toHaveProperty("origins");
+  });
+});
