@@ -37,7 +37,8 @@ async function show(options: NoLossOptions): Promise<void> {
   const report = await runNoLoss(options);
   console.log(report);
   const expected = report.published * options.members;
-  const isGood = report.faultCount === 0 && report.deliveries === expected && report.published === options.seconds * options.perS;
+  const isGood =
+    report.faultCount === 0 && report.deliveries === expected && report.published === options.seconds * options.perS;
   console.log(isGood ? "nothing lost, nothing twice, nothing out of order\n" : "WRONG: see the faults above\n");
   if (!isGood) process.exitCode = 1;
 }
