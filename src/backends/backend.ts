@@ -19,7 +19,9 @@ import type { Keep } from "../protocol/contract.ts";
  * **Definite.** An `append` that rejects with `BackendUnavailable` may or may not have kept its message; the same key
  * tells which, later. No other outcome is open.
  *
- * **Bounded.** A log is trimmed by `keep`; a room with neither messages, keys nor subscriptions costs nothing.
+ * **Bounded.** A log is trimmed by `keep`: the newest word of any call counts. A room with neither messages, keys nor
+ * subscriptions is forgotten when nobody used it for a minute, and then costs nothing; its next life has another epoch.
+ * Under a subscription the epoch never changes. What waits to be written is bounded too: beyond it, `append` rejects.
  */
 export interface Backend {
   /** For people: `memory`, `lmdb`. */
@@ -29,7 +31,10 @@ export interface Backend {
   open(context: BackendContext): Promise<void>;
   /** Resolves when all that was appended is as durable as promised and nothing is left open. */
   close(): Promise<void>;
-  /** Resolves when the backend can append now; rejects with `BackendUnavailable` where it cannot. */
+  /**
+   * Resolves when the backend can append now; rejects with `BackendUnavailable` where it cannot. It tries: an engine with
+   * files writes to them, so ask every few seconds and not at every request.
+   */
   check(): Promise<void>;
 
   /** What an earlier publish with this key left (P-31); waits for one that is under way. */
@@ -37,7 +42,11 @@ export interface Backend {
   append(room: RoomRef, entry: NewEntry, key?: KeyRef & KeyFacts): Promise<Appended>;
   /** The room's log as it stands; gives a room that has none an epoch and keeps that as well as a message. */
   state(room: RoomRef): Promise<LogState>;
-  /** Up to `limit` entries with an offset over `after`, oldest first. */
+  /**
+   * Up to `limit` entries with an offset over `after`, oldest first, none left out in between. What is too old by
+   * `keep.ms` is not given. Where the first is not the one right after `after`, those before it were trimmed, perhaps since
+   * `state` was asked. A damaged entry rejects the whole page with `BackendUnavailable`.
+   */
   read(room: RoomRef, after: number, limit: number): Promise<LogEntry[]>;
   /** Up to `limit` entries with an offset under `before` (absent: the newest), oldest first. */
   readBack(room: RoomRef, before: number | undefined, limit: number): Promise<LogEntry[]>;
@@ -129,6 +138,10 @@ export interface LogState {
   readonly trimmed: number;
 }
 
+/**
+ * Called one message at a time, in the same order for all of a room's listeners, also where one appends or relays from
+ * inside its call. What a listener throws is logged; the others and the append do not notice.
+ */
 export interface RoomListener {
   appended(entry: LogEntry): void;
   relayed(text: string): void;
@@ -136,6 +149,7 @@ export interface RoomListener {
 
 export interface Subscription {
   readonly state: LogState;
+  /** The listener is not called again. Closing twice does nothing. */
   close(): void;
 }
 

@@ -48,19 +48,22 @@ export class Facts {
     return value;
   }
 
-  /** Adds the removal of up to `limit` facts whose time is over. */
-  sweep(writes: Write[], limit: number): void {
+  /** Adds the removal of up to `limit` facts whose time is over; tells whether it came to the limit. */
+  sweep(writes: Write[], limit: number): boolean {
     const now = this.#now();
+    let done = 0;
     for (const { key } of this.#store.range(factsExpiredAt(now), limit)) {
       const factAt = factOfExpiry(key);
       // Removing it now would come after a new value that is on its way. Its row stays for the next sweep.
       if (this.#underWay.has(textOf(factAt.subarray(1)))) continue;
       writes.push({ key, value: undefined });
+      done++;
       const value = this.#store.get(factAt);
       const fact = value && decodeFact(factAt, value);
       // It may have been written over with a later expiry: then it has another row.
       if (fact !== undefined && fact.until <= now) writes.push({ key: factAt, value: undefined });
     }
+    return done === limit;
   }
 
   #current(name: string): FactRecord | undefined {

@@ -214,12 +214,13 @@ class LmdbBackend implements Backend {
   }
 
   #write({ sweep, writer, rooms }: Opened): void {
-    const { writes, forgotten } = sweep.step();
+    const { writes, forgotten, isBehind } = sweep.step();
     if (writes.length === 0) return;
     this.#isSweeping = true;
     const done = (): void => {
       this.#isSweeping = false;
       for (const room of forgotten) rooms.drop(room);
+      if (isBehind) setImmediate(() => this.#sweep());
     };
     writer.add({ writes, done, failed: () => (this.#isSweeping = false) });
   }

@@ -17,13 +17,22 @@ import type { Room } from "./room.ts";
 import type { Rooms } from "./rooms.ts";
 import type { Store, Write } from "./store.ts";
 
-/** What one sweep does at most. At one sweep a second, what expires faster than this is kept a while longer. */
-const mostKeys = 2_000;
-const mostFacts = 1_000;
-const mostBuried = 2_000;
+/** What one step does at most. Where that was not all, the next step follows when this one is on disk. */
+const mostKeys = 500;
+const mostFacts = 500;
+const mostBuried = 1_000;
+/** Rooms are walked through in a circle, so many a step. */
 const mostRooms = 200;
 const mostEntriesARoom = 500;
 const mostEntries = 2_000;
+
+export interface SweepStep {
+  readonly writes: Write[];
+  /** Rooms that are gone once the writes are on disk. */
+  readonly forgotten: Room[];
+  /** Whether more than this step could take is due. */
+  readonly isBehind: boolean;
+}
 
 /** Finds what nobody asks for any more: expired keys and facts, messages too old, rooms with nothing left. */
 export class Sweep {
@@ -43,17 +52,17 @@ export class Sweep {
     this.#now = now;
   }
 
-  /** The next step: what is to be written, and the rooms that it forgets. */
-  step(): { writes: Write[]; forgotten: Room[] } {
+  step(): SweepStep {
     const writes: Write[] = [];
-    this.#facts.sweep(writes, mostFacts);
-    this.#expireKeys(writes);
-    this.#bury(writes);
-    return { writes, forgotten: this.#walkRooms(writes) };
+    const isBehind = [this.#facts.sweep(writes, mostFacts), this.#expireKeys(writes), this.#bury(writes)].includes(
+      true,
+    );
+    return { writes, forgotten: this.#walkRooms(writes), isBehind };
   }
 
-  #expireKeys(writes: Write[]): void {
+  #expireKeys(writes: Write[]): boolean {
     const now = this.#now();
+    let done = 0;
     for (const { key: expiry } of this.#store.range(keysExpiredAt(now), mostKeys)) {
       const key = keyOfExpiry(expiry);
       // Removing it now would come after the new one that is on its way. The row stays for the next sweep.
@@ -61,13 +70,15 @@ export class Sweep {
       const value = this.#store.get(key);
       const record = value && decodeKey(key, value);
       writes.push({ key: expiry, value: undefined });
+      done++;
       // A key that was used again after its time has a later row of its own.
       if (record !== undefined && record.until <= now) writes.push({ key, value: undefined });
     }
+    return done === mostKeys;
   }
 
   /** Removes what forgotten rooms left behind. */
-  #bury(writes: Write[]): void {
+  #bury(writes: Write[]): boolean {
     let left = mostBuried;
     for (const { key: grave } of this.#store.range(graves, mostBuried)) {
       const room = roomOfGrave(grave);
@@ -76,10 +87,11 @@ export class Sweep {
           writes.push({ key, value: undefined });
           left--;
         }
-        if (left <= 0) return;
+        if (left <= 0) return true;
       }
       writes.push({ key: graveKey(room), value: undefined });
     }
+    return false;
   }
 
   #walkRooms(writes: Write[]): Room[] {
