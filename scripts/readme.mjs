@@ -66,7 +66,7 @@ function start(command, env = {}) {
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
   const ended = new Promise((resolve) => child.on("close", (code) => resolve(code)));
-  return { output: () => output, ended, signal: (name) => process.kill(-child.pid, name), stdout: child.stdout };
+  return { output: () => output, ended, signal: (name) => process.kill(0 - child.pid, name), stdout: child.stdout };
 }
 
 async function runToEnd(command) {
