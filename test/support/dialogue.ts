@@ -175,7 +175,8 @@ class Speaker {
 
   #count(name: string, wanted: number | undefined): Promise<void> {
     const list = this.#fill(name);
-    if (!Array.isArray(list) || list.length !== wanted) throw new Error(`${name} has not ${wanted} items: ${JSON.stringify(list).slice(0, 300)}`);
+    if (!Array.isArray(list) || list.length !== wanted)
+      throw new Error(`${name} has not ${wanted} items: ${JSON.stringify(list).slice(0, 300)}`);
     return Promise.resolve();
   }
 
@@ -203,7 +204,11 @@ function nothing(frames: JsonObject[]): void {
   if (frames.length > 0) throw new Error(`not quiet: ${JSON.stringify(frames).slice(0, 500)}`);
 }
 
-async function expectRefusal(attempt: Promise<Peer>, status: number, body: string | JsonObject | undefined): Promise<void> {
+async function expectRefusal(
+  attempt: Promise<Peer>,
+  status: number,
+  body: string | JsonObject | undefined,
+): Promise<void> {
   const refused = await attempt.then(
     () => new Error("the connection opened"),
     (error: unknown) => error,

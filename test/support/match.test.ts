@@ -44,7 +44,10 @@ describe("a pattern of a dialogue", () => {
 
 describe("what is sent", () => {
   it("has its names replaced, and a name that nothing is bound to is a fault", () => {
-    const bindings: Bindings = new Map<string, Json>([["room", "r1"], ["n", 7]]);
+    const bindings: Bindings = new Map<string, Json>([
+      ["room", "r1"],
+      ["n", 7],
+    ]);
     expect(fill({ room: "$room/x", n: "$n", plain: "$$n" }, bindings)).toEqual({ room: "r1/x", n: 7, plain: "$n" });
     expect(() => fill("$other", bindings)).toThrow("$other");
   });

@@ -15,7 +15,12 @@ const kinds: Record<string, (value: unknown) => boolean> = {
  * pattern lists, arrays match item by item. In the pattern's strings `$name` binds what stands there, or compares it
  * with what was bound before; `$absent`, `$any`, `$string` and `$integer` are kinds; `$$` is a dollar.
  */
-export function mismatch(actual: Json | undefined, pattern: Json, bindings: Bindings, path = "frame"): string | undefined {
+export function mismatch(
+  actual: Json | undefined,
+  pattern: Json,
+  bindings: Bindings,
+  path = "frame",
+): string | undefined {
   if (pattern === "$absent") return actual === undefined ? undefined : `${path} is there: ${show(actual)}`;
   if (actual === undefined) return `${path} is absent, expected ${show(pattern)}`;
   if (typeof pattern === "string" && pattern.includes("$")) return textMismatch(actual, pattern, bindings, path);
@@ -35,7 +40,9 @@ export function fill(template: Json, bindings: Bindings): Json {
 export function fillText(template: string, bindings: Bindings): Json {
   const whole = /^\$([A-Za-z][A-Za-z0-9]*)$/.exec(template)?.[1];
   if (whole !== undefined) return bound(whole, bindings);
-  return template.replace(placeholder, (text, name?: string) => (name === undefined ? text.slice(1) : String(bound(name, bindings))));
+  return template.replace(placeholder, (text, name?: string) =>
+    name === undefined ? text.slice(1) : String(bound(name, bindings)),
+  );
 }
 
 function bound(name: string, bindings: Bindings): Json {
@@ -51,7 +58,9 @@ function textMismatch(actual: Json, pattern: string, bindings: Bindings, path: s
   if (kind !== undefined) return kind(actual) ? undefined : `${path} is ${show(actual)}, expected ${pattern}`;
   if (!bindings.has(name)) bindings.set(name, actual);
   const known = bindings.get(name);
-  return JSON.stringify(known) === JSON.stringify(actual) ? undefined : `${path} is ${show(actual)}, expected ${show(known)}`;
+  return JSON.stringify(known) === JSON.stringify(actual)
+    ? undefined
+    : `${path} is ${show(actual)}, expected ${show(known)}`;
 }
 
 function templateMismatch(actual: Json, pattern: string, bindings: Bindings, path: string): string | undefined {
@@ -75,12 +84,14 @@ function templateMismatch(actual: Json, pattern: string, bindings: Bindings, pat
 
 function listMismatch(actual: Json, pattern: Json[], bindings: Bindings, path: string): string | undefined {
   if (!Array.isArray(actual)) return `${path} is ${show(actual)}, expected a list`;
-  if (actual.length !== pattern.length) return `${path} has ${actual.length} items, expected ${pattern.length}: ${show(actual)}`;
+  if (actual.length !== pattern.length)
+    return `${path} has ${actual.length} items, expected ${pattern.length}: ${show(actual)}`;
   return firstFault(pattern.map((item, i) => mismatch(actual[i], item, bindings, `${path}[${i}]`)));
 }
 
 function objectMismatch(actual: Json, pattern: JsonObject, bindings: Bindings, path: string): string | undefined {
-  if (typeof actual !== "object" || actual === null || Array.isArray(actual)) return `${path} is ${show(actual)}, expected an object`;
+  if (typeof actual !== "object" || actual === null || Array.isArray(actual))
+    return `${path} is ${show(actual)}, expected an object`;
   return firstFault(
     Object.entries(pattern).map(([name, value]) =>
       mismatch(Object.hasOwn(actual, name) ? actual[name] : undefined, value, bindings, `${path}.${name}`),

@@ -103,9 +103,11 @@ export class RawPeer {
 
   /** The code of the close frame, past whatever comes before it; undefined where the socket ended without one. */
   async closeCode(withinMs: number = patienceMs): Promise<number | undefined> {
+    const giveUpAt = performance.now() + withinMs;
     for (;;) {
       let frame: RawFrame | undefined;
-      await this.#until(() => (frame ??= this.#shift()) !== undefined || this.#ended, withinMs, "a close frame");
+      const leftMs = Math.max(0, giveUpAt - performance.now());
+      await this.#until(() => (frame ??= this.#shift()) !== undefined || this.#ended, leftMs, "a close frame");
       if (frame === undefined) return undefined;
       if (frame.opcode === 8) return frame.payload.length < 2 ? 1005 : frame.payload.readUInt16BE(0);
     }
@@ -133,7 +135,8 @@ export class RawPeer {
     const short = this.#bytes[1]! & 0x7f;
     const start = short < 126 ? 2 : short === 126 ? 4 : 10;
     if (this.#bytes.length < start) return undefined;
-    const length = short < 126 ? short : short === 126 ? this.#bytes.readUInt16BE(2) : Number(this.#bytes.readBigUInt64BE(2));
+    const length =
+      short < 126 ? short : short === 126 ? this.#bytes.readUInt16BE(2) : Number(this.#bytes.readBigUInt64BE(2));
     if (this.#bytes.length < start + length) return undefined;
     const frame = { opcode: this.#bytes[0]! & 0x0f, payload: this.#bytes.subarray(start, start + length) };
     this.#bytes = this.#bytes.subarray(start + length);
@@ -163,7 +166,12 @@ export async function rawConnect(server: TestServer): Promise<RawPeer> {
 /** The lines of a lawful upgrade; a header given as undefined is left out, given as a list it is repeated. */
 export function upgradeText(
   server: TestServer,
-  options: { path?: string; headers?: Record<string, string | string[] | undefined>; method?: string; version?: string } = {},
+  options: {
+    path?: string;
+    headers?: Record<string, string | string[] | undefined>;
+    method?: string;
+    version?: string;
+  } = {},
 ): string {
   const headers: Record<string, string | string[] | undefined> = {
     Host: server.host,
@@ -181,7 +189,11 @@ export function upgradeText(
 }
 
 /** Past the handshake and `welcome`, with the token's user. */
-export async function rawConnectAs(server: TestServer, token: string, headers: Record<string, string> = {}): Promise<RawPeer> {
+export async function rawConnectAs(
+  server: TestServer,
+  token: string,
+  headers: Record<string, string> = {},
+): Promise<RawPeer> {
   const peer = await rawConnect(server);
   peer.write(upgradeText(server, { path: `/ws?token=${token}`, headers }));
   const { status, text } = await peer.head();

@@ -66,7 +66,8 @@ export class Peer {
   async expect(pattern: JsonObject, bindings: Bindings = new Map(), withinMs?: number): Promise<JsonObject> {
     const frame = await this.next(withinMs);
     const fault = mismatch(frame, pattern, bindings);
-    if (fault !== undefined) throw new Error(`${fault}\n  got      ${JSON.stringify(frame)}\n  expected ${JSON.stringify(pattern)}`);
+    if (fault !== undefined)
+      throw new Error(`${fault}\n  got      ${JSON.stringify(frame)}\n  expected ${JSON.stringify(pattern)}`);
     return frame;
   }
 
@@ -147,7 +148,15 @@ export class Peer {
     if (isReached()) return;
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`${what} did not come within ${withinMs} ms; pending ${JSON.stringify(this.#frames).slice(0, 500)}`)), withinMs);
+      timer = setTimeout(
+        () =>
+          reject(
+            new Error(
+              `${what} did not come within ${withinMs} ms; pending ${JSON.stringify(this.#frames).slice(0, 500)}`,
+            ),
+          ),
+        withinMs,
+      );
       this.#wake = () => isReached() && resolve();
     }).finally(() => {
       clearTimeout(timer);
@@ -169,7 +178,10 @@ export async function connect(server: TestServer, options: ConnectOptions = {}):
   await new Promise<void>((resolve, reject) => {
     socket.once("open", resolve);
     socket.once("error", reject);
-    socket.once("unexpected-response", (_: ClientRequest, response: IncomingMessage) => void refusal(response).then(reject));
+    socket.once(
+      "unexpected-response",
+      (_: ClientRequest, response: IncomingMessage) => void refusal(response).then(reject),
+    );
   });
   return peer;
 }

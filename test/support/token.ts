@@ -23,7 +23,7 @@ export function makeToken(
   const { expires_in_ms: expiresInMs = 3_600_000, ...rest } = claims;
   const nowMs = options.now ?? Date.now();
   const exp = Math.ceil((nowMs + expiresInMs) / 1000);
-  const payload = { iat: Math.floor(nowMs / 1000), ..."exp" in rest ? {} : { exp }, ...rest };
+  const payload = { iat: Math.floor(nowMs / 1000), ...("exp" in rest ? {} : { exp }), ...rest };
   return signToken({ alg: "HS256", typ: "JWT", ...options.header }, JSON.stringify(payload), options.secret);
 }
 

@@ -1,5 +1,4 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { expect } from "vitest";
 import type { TestServer } from "./server.ts";
 import { connectAs, type Peer } from "./socket.ts";
 
@@ -33,7 +32,7 @@ export class Witness {
   }
 
   async sees(): Promise<void> {
-    expect(this.#server.alive, this.#server.output.slice(-2_000)).toBe(true);
+    if (!this.#server.alive) throw new Error(`the server has ended:\n${this.#server.output.slice(-2_000)}`);
     const id = String(++this.#publishes);
     const startedAt = performance.now();
     this.#peer.send({ type: "publish", id, room: this.#room, event: "e", data: id, echo: false });
@@ -41,7 +40,8 @@ export class Witness {
       { type: "ack", re: id, offset: this.#publishes },
       { type: "skip", room: this.#room, offset: this.#publishes },
     ]);
-    expect(performance.now() - startedAt).toBeLessThan(servedWithinMs);
+    const tookMs = performance.now() - startedAt;
+    if (tookMs >= servedWithinMs) throw new Error(`another client was served after ${tookMs} ms`);
     await this.#nothingLeft();
   }
 
@@ -53,6 +53,7 @@ export class Witness {
   async #nothingLeft(): Promise<void> {
     const giveUpAt = performance.now() + cleanWithinMs;
     while (this.#server.sockets() > this.#sockets && performance.now() < giveUpAt) await wait(20);
-    expect(this.#server.sockets()).toBeLessThanOrEqual(this.#sockets);
+    const left = this.#server.sockets() - this.#sockets;
+    if (left > 0) throw new Error(`${left} more files or sockets are open than before`);
   }
 }

@@ -29,14 +29,17 @@ async function join(fields: JsonObject = {}): Promise<JsonObject> {
 }
 
 describe("what is no frame", () => {
-  it.each(["hello", "null", "[]", "1", '"x"', "", "{", '{"type":"ping"}}'])("%j is a bad_frame, and ten close with 4000", async (text) => {
-    for (let i = 0; i < 9; i++) {
+  it.each(["hello", "null", "[]", "1", '"x"', "", "{", '{"type":"ping"}}'])(
+    "%j is a bad_frame, and ten close with 4000",
+    async (text) => {
+      for (let i = 0; i < 9; i++) {
+        peer.text(text);
+        await peer.expect({ type: "error", code: "bad_frame" });
+      }
       peer.text(text);
-      await peer.expect({ type: "error", code: "bad_frame" });
-    }
-    peer.text(text);
-    await peer.expectClose(4000);
-  });
+      await peer.expectClose(4000);
+    },
+  );
 
   it("8 kB of [ are too deep", async () => {
     peer.text("[".repeat(8_192));
@@ -89,33 +92,47 @@ describe("names", () => {
     await peer.expect({ type: "error", re: "1", code });
   });
 
-  it.each(["__proto__", "constructor", "toString", "hasOwnProperty", "<img src=x onerror=alert(1)>", "../../etc/passwd", "%1b[2J%0d%0a"])(
-    "%s is a plain room, user, event, key and id",
-    async (name) => {
-      const other = await connectAs(server, name);
-      other.send({ type: "join", id: name, room: name, presence: true, data: { [name]: 1 } });
-      await other.expect({ type: "joined", re: name, room: name, members: 1, presence: [{ user: name }] });
-      other.send({ type: "publish", id: name, key: name, room: name, event: name });
-      await other.expectAll([{ type: "ack", re: name, offset: 1 }, { type: "message", event: name, from: name, key: name }]);
-      other.send({ type: "publish", id: name, key: name, room: name, event: name });
-      await other.expect({ type: "ack", re: name, offset: 1, duplicate: true });
-      await other.close();
-    },
-  );
+  it.each([
+    "__proto__",
+    "constructor",
+    "toString",
+    "hasOwnProperty",
+    "<img src=x onerror=alert(1)>",
+    "../../etc/passwd",
+    "%1b[2J%0d%0a",
+  ])("%s is a plain room, user, event, key and id", async (name) => {
+    const other = await connectAs(server, name);
+    other.send({ type: "join", id: name, room: name, presence: true, data: { [name]: 1 } });
+    await other.expect({ type: "joined", re: name, room: name, members: 1, presence: [{ user: name }] });
+    other.send({ type: "publish", id: name, key: name, room: name, event: name });
+    await other.expectAll([
+      { type: "ack", re: name, offset: 1 },
+      { type: "message", event: name, from: name, key: name },
+    ]);
+    other.send({ type: "publish", id: name, key: name, room: name, event: name });
+    await other.expect({ type: "ack", re: name, offset: 1, duplicate: true });
+    await other.close();
+  });
 });
 
 describe("numbers", () => {
-  it.each(["9007199254740993", "-1", "1.5", '"1"', "1e400", "0", "null", "[]", "true"])("before: %s is a bad_field", async (before) => {
-    await join();
-    peer.text(`{"type":"history","id":"1","room":"${room}","limit":1,"before":${before}}`);
-    await peer.expect({ type: "error", re: "1", code: "bad_field" });
-  });
+  it.each(["9007199254740993", "-1", "1.5", '"1"', "1e400", "0", "null", "[]", "true"])(
+    "before: %s is a bad_field",
+    async (before) => {
+      await join();
+      peer.text(`{"type":"history","id":"1","room":"${room}","limit":1,"before":${before}}`);
+      await peer.expect({ type: "error", re: "1", code: "bad_field" });
+    },
+  );
 
-  it.each(["a:9007199254740993", "a:-1", "a:1.5", "a", ":1", "a:1e3", ""])("since: %j is a bad_field", async (since) => {
-    peer.send({ type: "join", id: "1", room, since });
-    await peer.expect({ type: "error", re: "1", room, code: "bad_field" });
-    expect(await peer.settled()).toEqual([]);
-  });
+  it.each(["a:9007199254740993", "a:-1", "a:1.5", "a", ":1", "a:1e3", ""])(
+    "since: %j is a bad_field",
+    async (since) => {
+      peer.send({ type: "join", id: "1", room, since });
+      await peer.expect({ type: "error", re: "1", room, code: "bad_field" });
+      expect(await peer.settled()).toEqual([]);
+    },
+  );
 
   it("a limit of 1e9 is clamped, and a history of 1e9 is what is kept", async () => {
     peer.send({ type: "history", id: "1", room, limit: 1e9 });

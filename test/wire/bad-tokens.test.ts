@@ -55,7 +55,11 @@ const bad: { name: string; token: () => string }[] = [
   { name: "another secret", token: () => signToken(hs256, claims(), "another-secret-of-32-bytes-and-more") },
   { name: "an empty secret", token: () => signToken(hs256, claims(), "") },
   { name: "no signature", token: () => signToken(hs256, claims()).replace(/[^.]*$/, "") },
-  { name: "a changed payload", token: () => signToken(hs256, claims()).replace(/\.[^.]*\./, `.${Buffer.from(claims({ sub: "bob" })).toString("base64url")}.`) },
+  {
+    name: "a changed payload",
+    token: () =>
+      signToken(hs256, claims()).replace(/\.[^.]*\./, `.${Buffer.from(claims({ sub: "bob" })).toString("base64url")}.`),
+  },
   { name: "two parts", token: () => signToken(hs256, claims()).replace(/\.[^.]*$/, "") },
   { name: "four parts", token: () => `${signToken(hs256, claims())}.x` },
   { name: "no exp", token: () => signToken(hs256, JSON.stringify({ sub: "ann" })) },
@@ -155,7 +159,10 @@ describe("a ticket", () => {
   it("is not made with a bad token, and a ticket makes no ticket", async () => {
     const ticket = await makeTicket(makeToken({ sub: "ann" }));
     for (const token of [ticket, "nonsense", unsignedToken({ sub: "ann", exp: future })]) {
-      const response = await fetch(`http://${server.host}/v1/tickets`, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
+      const response = await fetch(`http://${server.host}/v1/tickets`, {
+        method: "POST",
+        headers: { Authorization: `Bearer ${token}` },
+      });
       expect(response.status).toBe(401);
     }
   });

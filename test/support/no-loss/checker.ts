@@ -49,7 +49,8 @@ export class OrderChecker {
     for (const [member, missing] of this.#missing.entries()) {
       for (const offset of missing) this.#fault({ member, kind: "lost", offset });
       for (let offset = this.seen(member) + 1; offset <= head; offset++) this.#fault({ member, kind: "lost", offset });
-      if (this.seen(member) > head) this.#fault({ member, kind: "content", offset: this.seen(member), detail: "was never published" });
+      if (this.seen(member) > head)
+        this.#fault({ member, kind: "content", offset: this.seen(member), detail: "was never published" });
     }
   }
 

@@ -76,7 +76,8 @@ export class NoLossMember {
 
   #text(bytes: Buffer, start: number, end: number): void {
     const afterPrefix = start + this.#prefix.length;
-    const isMessage = afterPrefix < end && bytes.compare(this.#prefix, 0, this.#prefix.length, start, afterPrefix) === 0;
+    const isMessage =
+      afterPrefix < end && bytes.compare(this.#prefix, 0, this.#prefix.length, start, afterPrefix) === 0;
     // Messages are read from their bytes where they look as expected, because 100,000 a second come here. Whatever looks
     // otherwise, the members of an object in another order included, is read as JSON.
     if (isMessage) {

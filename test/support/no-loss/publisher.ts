@@ -67,7 +67,15 @@ export class Publisher {
       const n = ++this.#sent;
       if (n <= this.#everSent) this.repeated++;
       this.#everSent = Math.max(this.#everSent, n);
-      this.#connection?.send({ type: "publish", id: String(n), key: `k${n}`, room: this.#room, event: "n", data: n, echo: false });
+      this.#connection?.send({
+        type: "publish",
+        id: String(n),
+        key: `k${n}`,
+        room: this.#room,
+        event: "n",
+        data: n,
+        echo: false,
+      });
     }
   }
 

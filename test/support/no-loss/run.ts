@@ -121,7 +121,10 @@ class Run {
     const isHasty = !isFirst && this.#random() < 0.25;
     const delayMs = isHasty ? this.#random() * 30 : this.#random() * 2 * meanMs;
     clearTimeout(this.#timers.get(at));
-    this.#timers.set(at, setTimeout(() => this.#cut(at), delayMs));
+    this.#timers.set(
+      at,
+      setTimeout(() => this.#cut(at), delayMs),
+    );
   }
 
   #cut(at: number): void {
