@@ -6,13 +6,17 @@ import { parseArgs } from "node:util";
 import { setUp } from "../scripts/steps.mjs";
 import { printTable, printVerdicts } from "./lib/figures.mjs";
 import { bench, canPin, installPeers } from "./lib/tools.mjs";
+import { connect } from "./scenarios/connect.mjs";
+import { fanout } from "./scenarios/fanout.mjs";
+import { memory } from "./scenarios/memory.mjs";
+import { stalled } from "./scenarios/stalled.mjs";
 
 const scenarios = {
-  "fanout-50": ["1,000 members, 50 messages a second", "fanout", { ratePerS: 50 }],
-  "fanout-1000": ["1,000 members, 1,000 messages a second", "fanout", { ratePerS: 1_000 }],
-  memory: ["idle connections of distinct users in 100 rooms", "memory", {}],
-  connect: ["connects, 50 at a time", "connect", {}],
-  stalled: ["a room of 10 MB/s with a reader that does not read", "stalled", {}],
+  "fanout-50": ["1,000 members, 50 messages a second", fanout, { ratePerS: 50 }],
+  "fanout-1000": ["1,000 members, 1,000 messages a second", fanout, { ratePerS: 1_000 }],
+  memory: ["idle connections of distinct users in 100 rooms", memory, {}],
+  connect: ["connects, 50 at a time", connect, {}],
+  stalled: ["a room of 10 MB/s with a reader that does not read", stalled, {}],
 };
 
 const { values, positionals } = parseArgs({
@@ -38,9 +42,8 @@ const results = { at: new Date().toISOString(), machine: machine(), quick: value
 const only = values.only?.split(",");
 const missed = [];
 for (const name of chosen) {
-  const [title, file, options] = scenarios[name];
-  const module = await import(`./scenarios/${file}.mjs`);
-  const result = await module[file]({ ...options, quick: values.quick, pairs, only });
+  const [title, scenario, options] = scenarios[name];
+  const result = await scenario({ ...options, quick: values.quick, pairs, only });
   results.scenarios[name] = result;
   printTable(`${name}: ${title} (medians of ${pairs})`, result.rows);
   if (result.note !== undefined) console.log(result.note);

@@ -6,7 +6,6 @@ import { createInterface } from "node:readline";
 import { cpu } from "./process.mjs";
 import { bench, compile, loadCpu, scratch, spawnOn } from "./tools.mjs";
 
-const generator = generatorCommand();
 let files = 0;
 
 /**
@@ -29,7 +28,7 @@ export async function startLoad(peer, port, { users, roomOf, data, stall = 0, so
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
   for (const reply of peer.replies) args.push("--reply", reply);
-  const child = spawnOn(loadCpu, [...generator, ...args], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawnOn(loadCpu, [...generator(), ...args], { stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async () => {
     const { value, done } = await lines.next();
@@ -68,7 +67,7 @@ export function makeData(bytes) {
   return `{"t":"%T","n":"%N","pad":"${"x".repeat(bytes - shell.length)}"}`;
 }
 
-function generatorCommand() {
+function generator() {
   const binary = compile("load/load.c", "the load comes from JavaScript, and the fastest servers wait for it.");
   return binary === undefined ? [process.execPath, join(bench, "load", "load.mjs")] : [binary];
 }

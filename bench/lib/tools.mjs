@@ -14,19 +14,26 @@ export const serverCpu = 0;
 export const loadCpu = 1;
 
 export async function installPeers() {
+  mkdirSync(scratch, { recursive: true });
   if (ageOf("node_modules/.package-lock.json") >= ageOf("package-lock.json")) return true;
   console.log("Installing the peers (npm ci in bench/) …");
   return (await run("npm", ["ci", "--prefix", bench])) === 0;
 }
 
-/** The binary made from a C file, or undefined where there is no compiler; then `why` is told once. */
+const binaries = new Map();
+
+/** The binary made from a C file, or undefined where there is no compiler; then `why` is told. Once a run for each. */
 export function compile(source, why) {
+  if (!binaries.has(source)) binaries.set(source, compileNow(source, why));
+  return binaries.get(source);
+}
+
+function compileNow(source, why) {
   const compiler = ["cc", "gcc", "clang"].find((name) => spawnSync(name, ["--version"]).status === 0);
   if (compiler === undefined) {
     console.log(`No C compiler: ${why}`);
     return undefined;
   }
-  mkdirSync(scratch, { recursive: true });
   const binary = join(scratch, source.replaceAll("/", "-").replace(/\.c$/, ""));
   const { status, stderr } = spawnSync(compiler, ["-O2", "-o", binary, join(bench, source)], { encoding: "utf8" });
   if (status !== 0) throw new Error(`${source} does not compile: ${stderr}`);
