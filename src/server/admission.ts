@@ -43,7 +43,7 @@ export class Admission {
   async admit(connection: Connection, request: IncomingMessage, facts: RequestFacts): Promise<void> {
     const { cookie, origins, anonymous, anonymousRooms: rooms, randomBytes } = this.#context;
     const early = holdEarly(connection);
-    const credentials = findCredentials(request, { cookie, origins });
+    const credentials = findCredentials(request, facts.query, { cookie, origins });
     if (credentials !== undefined) {
       await this.#settle(connection, facts, credentials, early);
     } else if (anonymous && facts.query.get("auth") !== "first") {

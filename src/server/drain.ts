@@ -4,6 +4,8 @@ import type { Connection } from "./connection.ts";
 
 /** P-53: clients are told to come back within this after their close, each at its own moment. */
 const spreadMs = 2_000;
+/** How long the last clients have to answer their close. */
+const farewellMs = 500;
 /** How often a connection that is to be closed is asked whether its requests are answered. */
 const pollMs = 10;
 
@@ -15,7 +17,8 @@ export interface DrainOptions {
 
 /**
  * Sends every connection on its way (P-53): `drain` at once, and closes spread evenly over `drainMs`, each after what
- * its client has asked is answered. Resolves when all are closed, which is within `drainMs`.
+ * its client has asked is answered. Resolves when all sockets are gone, half a second after `drainMs` at the latest: who
+ * has not answered its close by then is cut off.
  */
 export async function drain(connections: readonly Connection[], { drainMs, random }: DrainOptions): Promise<void> {
   for (const connection of connections) {
@@ -32,6 +35,13 @@ export async function drain(connections: readonly Connection[], { drainMs, rando
       connection.close(closeCodes.restart, "restart");
     }),
   );
+  await allGone(connections, performance.now() + farewellMs);
+}
+
+async function allGone(connections: readonly Connection[], until: number): Promise<void> {
+  const open = (): Connection[] => connections.filter(({ socket }) => socket.readyState !== socket.CLOSED);
+  while (open().length > 0 && performance.now() < until) await sleep(pollMs);
+  for (const { socket } of open()) socket.terminate();
 }
 
 function sleep(ms: number): Promise<void> {

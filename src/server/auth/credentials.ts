@@ -19,10 +19,10 @@ export interface CredentialOptions {
  * is there but empty, or there twice, gives an empty token, which is bad and hides the kinds after it.
  */
 export function findCredentials(
-  request: Pick<IncomingMessage, "headers" | "rawHeaders" | "url">,
+  request: Pick<IncomingMessage, "headers" | "rawHeaders">,
+  query: URLSearchParams,
   options: CredentialOptions,
 ): Credentials | undefined {
-  const query = queryOf(request.url);
   return (
     only("ticket", query.getAll("ticket")) ??
     only("bearer", bearerTokens(request)) ??
@@ -54,7 +54,9 @@ function bearerTokens(request: Pick<IncomingMessage, "headers" | "rawHeaders">):
 }
 
 function protocolTokens(request: Pick<IncomingMessage, "headers">): string[] {
-  return listItems(request.headers["sec-websocket-protocol"])
+  const offered = request.headers["sec-websocket-protocol"];
+  if (offered === undefined || !offered.includes(tokenProtocolPrefix)) return [];
+  return listItems(offered)
     .filter((item) => item.startsWith(tokenProtocolPrefix))
     .map((item) => item.slice(tokenProtocolPrefix.length));
 }

@@ -5,8 +5,9 @@ import { receive } from "../received.ts";
 const cookieOptions = { cookie: "session", origins: ["https://app.com"] };
 
 /** The headers as they would be sent, e.g. `Cookie: a=b`, read by Node itself. */
-async function find(url: string, headers: string[] = [], options: Parameters<typeof findCredentials>[1] = {}) {
-  return findCredentials(await receive([`GET ${url} HTTP/1.1`, "Host: app.com", ...headers]), options);
+async function find(url: string, headers: string[] = [], options: Parameters<typeof findCredentials>[2] = {}) {
+  const request = await receive([`GET ${url} HTTP/1.1`, "Host: app.com", ...headers]);
+  return findCredentials(request, queryOf(request.url), options);
 }
 
 describe("each place of credentials", () => {
