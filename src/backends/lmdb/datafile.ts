@@ -9,8 +9,10 @@ const magic = 0xbeefc0de;
 const version = 2;
 /** The reader table of LMDB; it is mapped and written to, so its blocks must be there before. */
 const lockFileBytes = 16_384;
-/** How long the look through a file may take; a file that is too large for it is taken as it is. */
-const probeWithinMs = 20_000;
+/** How long the look through a file may take after a crash; one too large for it is taken as it is. */
+const probeWithinMs = 5_000;
+/** A file that looks short is refused unless it was read to its end, so that gets more time. */
+const probeShortWithinMs = 60_000;
 
 /**
  * Throws where opening the file would end the process (LMDB maps it: a page that is not there is a SIGBUS) or where it is
@@ -82,7 +84,7 @@ function probe(directory: string, path: string, isShort: boolean): void {
   `;
   const { status, signal, error } = spawnSync(process.execPath, ["-e", script, directory], {
     stdio: "ignore",
-    timeout: probeWithinMs,
+    timeout: isShort ? probeShortWithinMs : probeWithinMs,
     killSignal: "SIGTERM",
   });
   const tookTooLong = signal === "SIGTERM" || error !== undefined;
