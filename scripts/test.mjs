@@ -1,7 +1,7 @@
 // npm test: sets up what is missing, checks, runs the tests and then the commands that the README promises. The sum
 // at its end counts tests, and each of the other steps as one. Arguments go to vitest.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { findChromium } from "./chromium.mjs";
 import { build, install, root, run, runTool } from "./steps.mjs";
 
@@ -58,7 +58,8 @@ async function vitest(chromium) {
   return count(result.numPassedTests, failed);
 }
 
-function failuresOf({ name, status, assertionResults }) {
+function failuresOf({ name: path, status, assertionResults }) {
+  const name = relative(root, path);
   const failed = assertionResults.filter((test) => test.status === "failed").map((test) => `${name}: ${test.fullName}`);
   return status === "failed" && failed.length === 0 ? [`${name}: did not run`] : failed;
 }
