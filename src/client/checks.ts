@@ -1,6 +1,5 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { compilePattern, type Contract, type RoomSpec, type Schemas } from "../protocol/contract.ts";
-import type { Issue } from "../protocol/frames.ts";
 import { FanfareError } from "./errors.ts";
 
 /** What a room's name is declared to carry; undefined where there is no contract, or none for this name. */
@@ -22,17 +21,11 @@ export function checkData(room: string, schema: StandardSchemaV1 | undefined, da
     const result = schema?.["~standard"].validate(data);
     // Waiting for a promise would cost the order of what comes after; the server checks too.
     if (result instanceof Promise) result.catch(() => {});
-    else if (result?.issues) return faultOf(room, result.issues);
+    else if (result?.issues) {
+      return new FanfareError("invalid_data", { message: result.issues[0]?.message, room, issues: result.issues });
+    }
   } catch (cause) {
     return new FanfareError("invalid_data", { room, cause });
   }
   return undefined;
-}
-
-function faultOf(room: string, found: readonly StandardSchemaV1.Issue[]): FanfareError {
-  const issues = found.map(({ message, path = [] }): Issue => {
-    const keys = path.map((part) => (typeof part === "object" ? part.key : part));
-    return { message, path: keys.map((key) => (typeof key === "number" ? key : String(key))) };
-  });
-  return new FanfareError("invalid_data", { message: issues[0]?.message, room, issues });
 }

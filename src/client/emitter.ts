@@ -3,40 +3,38 @@ import type { Off } from "./types.ts";
 type Listener<T> = (value: T) => void;
 
 /** Listeners by event. One that throws is told to `failed` and costs the others nothing. */
-export class Emitter<Events> {
-  readonly #listeners = new Map<keyof Events, Set<{ readonly call: Listener<never> }>>();
-  readonly #failed: (cause: unknown, event: keyof Events) => void;
-
-  constructor(failed: (cause: unknown, event: keyof Events) => void) {
-    this.#failed = failed;
-  }
-
-  on<E extends keyof Events>(event: E, call: Listener<Events[E]>): Off {
-    const listeners = this.#listeners.get(event) ?? new Set();
-    this.#listeners.set(event, listeners);
-    // An object of its own, so that the same function can listen twice and be taken off once.
-    const listener = { call };
-    listeners.add(listener);
-    return () => void listeners.delete(listener);
-  }
-
+export interface Emitter<Events> {
+  on<E extends keyof Events>(event: E, listener: Listener<Events[E]>): Off;
   /** False where nobody listens. */
-  emit<E extends keyof Events>(event: E, value: Events[E]): boolean {
-    const listeners = this.#listeners.get(event);
-    if (!listeners?.size) return false;
-    // A copy: listeners that are added meanwhile wait for the next event. One that was taken off is not called any more.
-    for (const listener of [...listeners]) {
-      if (!listeners.has(listener)) continue;
-      try {
-        (listener.call as Listener<Events[E]>)(value);
-      } catch (cause) {
-        this.#failed(cause, event);
-      }
-    }
-    return true;
-  }
+  emit<E extends keyof Events>(event: E, value: Events[E]): boolean;
+  clear(): void;
+}
 
-  clear(): void {
-    for (const listeners of this.#listeners.values()) listeners.clear();
-  }
+export function createEmitter<Events>(failed: (cause: unknown, event: keyof Events) => void): Emitter<Events> {
+  // Entries are objects of their own, so that the same function can listen twice and be taken off once.
+  const listeners = new Set<{ readonly event: keyof Events; readonly call: Listener<never> }>();
+  return {
+    on(event, call) {
+      const listener = { event, call };
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    emit(event, value) {
+      let isHeard = false;
+      // A copy: listeners that are added meanwhile wait for the next event. One that was taken off is not called any more.
+      for (const listener of [...listeners]) {
+        if (listener.event !== event || !listeners.has(listener)) continue;
+        isHeard = true;
+        try {
+          (listener.call as Listener<typeof value>)(value);
+        } catch (cause) {
+          failed(cause, event);
+        }
+      }
+      return isHeard;
+    },
+    clear() {
+      listeners.clear();
+    },
+  };
 }

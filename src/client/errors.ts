@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../protocol/codes.ts";
-import type { ErrorFrame, Issue } from "../protocol/frames.ts";
+import type { ErrorFrame } from "../protocol/frames.ts";
 
 /**
  * What a client itself can say, beside the server's codes (P-60):
@@ -24,12 +24,19 @@ export type ClientErrorCode =
   | "token_failed"
   | "listener_failed";
 
+/** One fault that a schema found, by the server or by this client. */
+export interface Fault {
+  readonly message: string;
+  /** Keys from the data's root; libraries differ in how they write one. */
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
 export interface ErrorFacts {
   /** Absent: the code. */
   readonly message?: string | undefined;
   readonly room?: string | undefined;
   readonly retryAfterMs?: number | undefined;
-  readonly issues?: readonly Issue[] | undefined;
+  readonly issues?: readonly Fault[] | undefined;
   readonly cause?: unknown;
 }
 
@@ -42,7 +49,7 @@ export class FanfareError extends Error {
   /** How long the server asked to wait, in milliseconds. */
   readonly retryAfterMs: number | undefined;
   /** What the schema found, for `invalid_data`. */
-  readonly issues: readonly Issue[];
+  readonly issues: readonly Fault[];
 
   constructor(code: ErrorCode | ClientErrorCode, { message = code, room, retryAfterMs, issues = [], cause }: ErrorFacts = {}) {
     super(message, { cause });

@@ -1,204 +1,227 @@
 import type { ServerFrame } from "../protocol/frames.ts";
 import type { Dial } from "./dialer.ts";
+import type { Emitter } from "./emitter.ts";
 import { errorOf, FanfareError } from "./errors.ts";
 import type { ClientTiming, Platform, WebSocketLike } from "./platform.ts";
 import { readServerFrame } from "./read.ts";
 import { initialState, step, type Effect, type Event, type State } from "./states.ts";
-import type { ClientStatus, TokenSource } from "./types.ts";
+import type { ClientEvents, ClientStatus, TokenSource } from "./types.ts";
 
 export type WelcomeFrame = ServerFrame & { type: "welcome" };
 
-/** What happens on the line, for the rooms above it. */
-export interface LineListener {
-  status(status: ClientStatus): void;
+/** What stands above the line: the rooms. */
+export interface LineUser {
+  /** The client is trying to connect. */
+  begin(): void;
   resume(welcome: WelcomeFrame): void;
   suspend(): void;
   giveUp(): void;
   /** Every frame between `resume` and `suspend` that is not the line's own affair. */
   frame(frame: ServerFrame): void;
-  error(error: FanfareError): void;
 }
 
 export interface LineParts {
   readonly dial: Dial;
   readonly timing: ClientTiming;
   readonly platform: Platform;
+  readonly token: TokenSource | undefined;
   /** Whether a token can be sent on an open connection; a ticket cannot. */
   readonly renewable: boolean;
-  readonly listener: LineListener;
+  readonly emitter: Emitter<ClientEvents>;
+  /** `until` may be another. */
+  changed(): void;
+}
+
+/** Carries out what the states decide: tokens, sockets, signs of life. Timers are the owner's: it sends `wake` at `until`. */
+export interface Line {
+  readonly status: ClientStatus;
+  /** When `wake` is due by the platform's clock. */
+  readonly until: number;
+  /** Bytes that the platform has taken and not yet sent. */
+  readonly bufferedBytes: number;
+  /** Sent where the socket is open, lost where it is not. */
+  send(frame: object | string): void;
+  /** Takes one event after the other, also where an effect or a listener brings the next. */
+  handle(event: Event): void;
+  setToken(token: TokenSource | undefined): void;
+  /** To be called before the first event. */
+  attach(user: LineUser): void;
 }
 
 /** P-52: a server that is silent for this long after its ping was due is dead. */
 const graceMs = 10_000;
 
-/** Carries out what the states decide: tokens, sockets, signs of life. Timers are the owner's: it sends `wake` at `until`. */
-export class Line {
-  token: TokenSource | undefined;
-  status: ClientStatus = { state: "idle" };
-  readonly #parts: LineParts;
-  readonly #events: Event[] = [];
-  #busy = false;
-  #state: State = initialState;
-  #socket: WebSocketLike | undefined;
-  #fetches = 0;
-  #sentToken: string | undefined;
-  #welcome: WelcomeFrame | undefined;
-  #lastError: FanfareError | undefined;
+/** A closure rather than a class, as all that holds state here: its names can be shortened, and the client is to be small. */
+export function createLine({ dial, timing, platform, token, renewable, emitter, changed }: LineParts): Line {
+  const events: Event[] = [];
+  let user: LineUser;
+  let state = initialState;
+  let status: ClientStatus = { state: "idle" };
+  let isBusy = false;
+  let socket: WebSocketLike | undefined;
+  let source = token;
+  let fetches = 0;
+  let sentToken: string | undefined;
+  let lastWelcome: WelcomeFrame;
+  let lastError: FanfareError | undefined;
 
-  constructor(parts: LineParts, token: TokenSource | undefined) {
-    this.#parts = parts;
-    this.token = token;
-  }
-
-  /** When `wake` is due by the platform's clock. */
-  get until(): number {
-    return "until" in this.#state ? this.#state.until : Infinity;
-  }
-
-  /** Bytes that the platform has taken and not yet sent. */
-  get bufferedBytes(): number {
-    return this.#socket?.bufferedAmount ?? 0;
-  }
-
-  send(frame: object | string): void {
-    // 1 is OPEN. What is sent to a closing socket is lost either way.
-    if (this.#socket?.readyState === 1) this.#socket.send(typeof frame === "string" ? frame : JSON.stringify(frame));
-  }
-
-  /** One event after the other, also where an effect or a listener brings the next. */
-  handle(event: Event): void {
-    this.#events.push(event);
-    if (this.#busy) return;
-    this.#busy = true;
-    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) this.#take(next);
-    this.#busy = false;
-  }
-
-  #take(event: Event): void {
-    const { platform, timing, listener } = this.#parts;
-    const now = platform.now();
-    const before = this.#state;
-    const [state, ...effects] = step(before, event, { now, random: platform.random(), timing });
-    this.#state = state;
-    const status = statusOf(state, now);
-    // A wait that was cut short or drawn out is news; that time passes is not.
-    const waitChanged = state.kind === "waiting" && state.until !== ("until" in before && before.until);
-    const isNews = status.state !== this.status.state || waitChanged;
-    if (isNews) this.status = status;
-    for (const effect of effects) this.#effects[effect]();
-    if (event.type === "tokenFailed") listener.error(event.error);
-    if (isNews) listener.status(status);
-  }
-
-  readonly #effects: { readonly [E in Effect]: () => void } = {
-    fetch: () =>
-      this.#fetch(
-        (token) => this.handle({ type: "token", token }),
-        (error) => this.handle({ type: "tokenFailed", error }),
-      ),
-    dial: () => this.#dial(),
-    drop: () => this.#drop(),
-    bye: () => this.#drop(1000),
-    authenticate: () => this.send({ type: "auth", token: this.#sentToken }),
-    renew: () => this.#renew(),
-    probe: () => this.send({ type: "ping" }),
-    resume: () => this.#welcome && this.#parts.listener.resume(this.#welcome),
-    suspend: () => this.#parts.listener.suspend(),
-    giveUp: () => this.#parts.listener.giveUp(),
+  const effects: { readonly [E in Effect]: () => void } = {
+    fetch() {
+      user.begin();
+      fetchToken(
+        (got) => handle({ type: "token", token: got }),
+        (error) => handle({ type: "tokenFailed", error }),
+      );
+    },
+    dial: open,
+    drop: () => drop(),
+    bye: () => drop(1000),
+    authenticate: () => send({ type: "auth", token: sentToken }),
+    renew,
+    probe: () => send({ type: "ping" }),
+    resume: () => user.resume(lastWelcome),
+    suspend: () => user.suspend(),
+    giveUp: () => user.giveUp(),
   };
 
-  #fetch(got: (token: string | undefined) => void, failed: (error: FanfareError) => void): void {
-    const turn = ++this.#fetches;
-    const source = this.token;
+  function handle(event: Event): void {
+    events.push(event);
+    if (isBusy) return;
+    isBusy = true;
+    for (let next = events.shift(); next; next = events.shift()) take(next);
+    isBusy = false;
+  }
+
+  function take(event: Event): void {
+    const now = platform.now();
+    const before = state;
+    const [next, ...does] = step(before, event, { now, random: platform.random(), timing });
+    state = next;
+    // A wait that was cut short or drawn out is news; that time passes is not.
+    const waits = next.kind === "waiting" && next.until !== ("until" in before && before.until);
+    const told = statusOf(next, now);
+    const isNews = waits || told.state !== status.state;
+    if (isNews) status = told;
+    for (const effect of does) effects[effect]();
+    if (event.type === "tokenFailed") emitter.emit("error", event.error);
+    if (isNews) emitter.emit("status", status);
+    if (event.type !== "frame") changed();
+  }
+
+  function send(frame: object | string): void {
+    // 1 is OPEN.
+    if (socket?.readyState === 1) socket.send(typeof frame === "string" ? frame : JSON.stringify(frame));
+  }
+
+  /** Only the latest call is answered. */
+  function fetchToken(got: (token: string | undefined) => void, failed: (error: FanfareError) => void): void {
+    const turn = ++fetches;
     const ask = async (): Promise<string | undefined> => {
-      const token = typeof source === "function" ? await source() : source;
-      if (source !== undefined && typeof token !== "string") throw new TypeError(`a token is a string, got ${typeof token}`);
-      return token;
+      const got = typeof source === "function" ? await source() : source;
+      if (source !== undefined && typeof got !== "string") throw new TypeError(`a token is a string, got ${typeof got}`);
+      return got;
     };
     ask().then(
-      (token) => turn === this.#fetches && got(token),
-      (cause: unknown) => turn === this.#fetches && failed(new FanfareError("token_failed", { cause })),
+      (token) => turn === fetches && got(token),
+      (cause: unknown) => turn === fetches && failed(new FanfareError("token_failed", { cause })),
     );
   }
 
-  #renew(): void {
-    const socket = this.#socket;
-    const { renewable, listener } = this.#parts;
+  function renew(): void {
+    const renewed = socket;
     if (!renewable) return;
-    this.#fetch(
-      (token) => {
+    fetchToken(
+      (got) => {
         // The same token again would change nothing; the connection may be another by now.
-        if (token === undefined || token === this.#sentToken || socket !== this.#socket) return;
-        this.#sentToken = token;
-        this.send({ type: "auth", token });
+        if (!got || got === sentToken || socket !== renewed) return;
+        sentToken = got;
+        send({ type: "auth", token: got });
       },
-      (error) => listener.error(error),
+      (error) => emitter.emit("error", error),
     );
   }
 
-  #dial(): void {
-    const token = this.#state.kind === "opening" ? this.#state.token : undefined;
-    this.#lastError = undefined;
-    this.#sentToken = token;
+  function open(): void {
+    sentToken = state.kind === "opening" ? state.token : undefined;
+    lastError = undefined;
     try {
-      const socket = this.#parts.dial(token);
-      this.#socket = socket;
-      socket.onmessage = ({ data }: { data: unknown }) => this.#receive(data);
-      socket.onclose = ({ code }: { code: number }) => this.#closed(code);
+      socket = dial(sentToken);
+      socket.onmessage = receive;
+      socket.onclose = ({ code }: { code: number }) => closed(code);
       // Told by `onclose` as well. It stays set after a drop: in Node an error that nobody listens for ends the process.
       socket.onerror = () => {};
     } catch (cause) {
-      this.#lastError = new FanfareError("token_failed", { cause });
-      this.#closed(1006);
+      lastError = new FanfareError("token_failed", { cause });
+      closed(1006);
     }
   }
 
-  #drop(code?: 1000): void {
-    const socket = this.#socket;
-    if (socket === undefined) return;
-    this.#socket = undefined;
-    socket.onmessage = socket.onclose = null;
-    if (code === undefined && socket.terminate) socket.terminate();
-    else socket.close(code);
+  function drop(code?: 1000): void {
+    const dropped = socket;
+    socket = undefined;
+    if (!dropped) return;
+    dropped.onmessage = dropped.onclose = null;
+    if (!code && dropped.terminate) dropped.terminate();
+    else dropped.close(code);
   }
 
-  #closed(closeCode: number): void {
-    this.#socket = undefined;
-    const error = this.#lastError;
-    this.handle({ type: "closed", cause: error ? { closeCode, error } : { closeCode } });
+  function closed(closeCode: number): void {
+    socket = undefined;
+    handle({ type: "closed", cause: lastError ? { closeCode, error: lastError } : { closeCode } });
   }
 
-  #receive(data: unknown): void {
-    this.handle({ type: "frame" });
+  function receive({ data }: { data: unknown }): void {
+    handle({ type: "frame" });
     const frame = readServerFrame(data);
-    if (frame === "malformed") this.#parts.listener.error(new FanfareError("bad_frame"));
-    else if (frame !== undefined) this.#read(frame, this.#state.kind === "online");
+    if (frame === "malformed") emitter.emit("error", new FanfareError("bad_frame"));
+    else if (frame) read(frame, state.kind === "online");
   }
 
-  #read(frame: ServerFrame, isOnline: boolean): void {
+  function read(frame: ServerFrame, isOnline: boolean): void {
     switch (frame.type) {
       case "welcome": {
-        this.#welcome = frame;
+        lastWelcome = frame;
         const { user, connection, ping_ms } = frame;
         // Bounded both ways: a server's odd number must neither keep the client busy nor make it wait for ever.
         const silenceMs = Math.min(Math.max(ping_ms, 1_000), 300_000) + graceMs;
-        return this.handle({ type: "welcome", welcomed: { user, connection, silenceMs } });
+        return handle({ type: "welcome", welcomed: { user, connection, silenceMs } });
       }
       case "auth_required":
-        return this.handle({ type: "askedAuth", refusal: new FanfareError("unauthorized") });
+        return handle({ type: "askedAuth", refusal: new FanfareError("unauthorized") });
       case "ping":
-        return this.send({ type: "pong" });
+        return send({ type: "pong" });
       case "reauth":
-        return this.handle({ type: "reauth" });
+        return handle({ type: "reauth" });
       case "drain":
-        return this.handle({ type: "hint", ms: frame.retry_after_ms });
+        return handle({ type: "hint", ms: frame.retry_after_ms });
       case "error":
-        if (frame.room === undefined) this.#lastError = errorOf(frame);
+        if (frame.room === undefined) lastError = errorOf(frame);
         // Later on it speaks of one request, and not of when to connect again.
-        if (!isOnline) this.handle({ type: "hint", ms: frame.retry_after_ms ?? 0 });
+        if (!isOnline) handle({ type: "hint", ms: frame.retry_after_ms ?? 0 });
     }
-    if (isOnline) this.#parts.listener.frame(frame);
+    if (isOnline) user.frame(frame);
   }
+
+  return {
+    get status() {
+      return status;
+    },
+    get until() {
+      return "until" in state ? state.until : Infinity;
+    },
+    get bufferedBytes() {
+      return socket?.bufferedAmount ?? 0;
+    },
+    send,
+    handle,
+    setToken(given) {
+      source = given;
+      handle({ type: "renew" });
+    },
+    attach(given) {
+      user = given;
+    },
+  };
 }
 
 function statusOf(state: State, now: number): ClientStatus {

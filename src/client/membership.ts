@@ -134,17 +134,16 @@ export class Membership {
     this.members = frame.members;
     this.rights = frame.rights;
     this.presence = listOf(frame.presence ?? []);
-    const { replay, recovered, members, rights } = frame;
     this.#enter("joined");
-    this.tell("joined", { cursor: this.cursor, replay, recovered, members, rights });
+    this.tell("joined", frame);
     // P-22: told after `joined`, so that what the app loads now cannot be older than what follows.
-    if (resumed && recovered !== true) this.tell("reset", { cursor: this.cursor, reason: this.#whyLost(since) });
-    if (frame.presence !== undefined) this.#tellPresence({ replaced: true, members });
+    if (resumed && frame.recovered !== true) this.tell("reset", { cursor: this.cursor, reason: this.#whyLost(since) });
+    if (frame.presence !== undefined) this.#tellPresence({ replaced: true, members: frame.members });
   }
 
   message(frame: MessageFrame): void {
     if (this.state !== "joined") return;
-    const { event, data = null, offset, from, at, key } = frame;
+    const { event, offset } = frame;
     const replay = this.#replayLeft > 0;
     if (replay) this.#replayLeft--;
     if (offset !== undefined && this.#position !== undefined) {
@@ -152,11 +151,11 @@ export class Membership {
       this.#noteHole(frame.prev ?? offset - 1);
       this.#position = { epoch: this.#position.epoch, offset };
     }
-    this.#deliver("message", this.spec?.events, event, { event, data, offset, from, at, key, replay });
+    this.#deliver("message", this.spec?.events, event, { ...frame, replay });
   }
 
-  signal({ event, data = null, from, at }: SignalFrame): void {
-    if (this.state === "joined") this.#deliver("signal", this.spec?.signals, event, { event, data, from, at });
+  signal(frame: SignalFrame): void {
+    if (this.state === "joined") this.#deliver("signal", this.spec?.signals, frame.event, { ...frame });
   }
 
   skip(offset: number): void {

@@ -2,36 +2,41 @@
  * Keeps the client's requests under the server's rate (P-63): a bucket a little smaller than the server's, because requests
  * that left apart can arrive together. Refused publishes would cost order and time; paced ones cost only time.
  */
-export class Pacer {
-  #capacity = 0;
-  #level = 0;
-  #at = 0;
-  #pausedUntil = 0;
-
+export interface Pacer {
   /** A new connection, with a full bucket. */
-  reset(requestsPerS: number, now: number): void {
-    this.#level = this.#capacity = Math.max(1, requestsPerS);
-    this.#at = now;
-    this.#pausedUntil = 0;
-  }
-
+  reset(requestsPerS: number, now: number): void;
   /** When `cost` requests may be sent. A cost over the bucket's size is a full bucket. */
-  readyAt(cost: number, now: number): number {
-    const perMs = (this.#capacity * 0.9) / 1_000;
-    this.#level = Math.min(this.#capacity, this.#level + (now - this.#at) * perMs);
-    this.#at = now;
-    const missing = Math.min(cost, this.#capacity) - this.#level;
-    // A fraction of a request that rounding left over is not waited for: the wait could round to nothing, for ever.
-    return Math.max(this.#pausedUntil, missing > 1e-6 ? now + missing / perMs : 0);
-  }
-
+  readyAt(cost: number, now: number): number;
   /** Takes them, ready or not: the bucket may go below zero for what cannot wait. */
-  spend(cost: number): void {
-    this.#level -= Math.min(cost, this.#capacity);
-  }
-
+  spend(cost: number): void;
   /** After `rate_limited`: nothing more until then. */
-  pause(until: number): void {
-    this.#pausedUntil = Math.max(this.#pausedUntil, until);
-  }
+  pause(until: number): void;
+}
+
+export function createPacer(): Pacer {
+  let capacity = 0;
+  let level = 0;
+  let at = 0;
+  let pausedUntil = 0;
+  return {
+    reset(requestsPerS, now) {
+      level = capacity = Math.max(1, requestsPerS);
+      at = now;
+      pausedUntil = 0;
+    },
+    readyAt(cost, now) {
+      const perMs = (capacity * 0.9) / 1_000;
+      level = Math.min(capacity, level + (now - at) * perMs);
+      at = now;
+      const missing = Math.min(cost, capacity) - level;
+      // A fraction of a request that rounding left over is not waited for: the wait could round to nothing, for ever.
+      return Math.max(pausedUntil, missing > 1e-6 ? now + missing / perMs : 0);
+    },
+    spend(cost) {
+      level -= Math.min(cost, capacity);
+    },
+    pause(until) {
+      pausedUntil = Math.max(pausedUntil, until);
+    },
+  };
 }

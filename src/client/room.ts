@@ -1,7 +1,7 @@
 import type { HistoryFrame } from "../protocol/frames.ts";
-import { Emitter } from "./emitter.ts";
+import { createEmitter } from "./emitter.ts";
 import type { Membership } from "./membership.ts";
-import type { HistoryPage, Kept, Off, PublishOptions, Publishing, Room, RoomEvents, RoomState } from "./types.ts";
+import type { HistoryPage, Kept, PublishOptions, Publishing, Room, RoomEvents } from "./types.ts";
 
 /** What handles ask of the client that owns the room. */
 export interface RoomOwner {
@@ -9,70 +9,48 @@ export interface RoomOwner {
   publish(room: Membership | undefined, event: string, data: unknown, options: PublishOptions): Publishing<Kept>;
   signal(room: Membership, event: string, data: unknown): boolean;
   history(room: string, before: number | undefined, limit: number): Promise<HistoryFrame>;
-  setPresence(room: Membership, data: unknown): void;
+  /** The membership has something to send. */
+  changed(): void;
   leave(room: Membership): void;
   listenerFailed(cause: unknown): void;
 }
 
 /** One handle. After `leave` it keeps what it knew and does nothing more. */
-export class RoomHandle implements Room {
-  readonly name: string;
-  readonly #membership: Membership;
-  readonly #owner: RoomOwner;
-  readonly #emitter: Emitter<RoomEvents>;
-  #left = false;
-
-  constructor(membership: Membership, owner: RoomOwner) {
-    this.name = membership.name;
-    this.#membership = membership;
-    this.#owner = owner;
-    this.#emitter = new Emitter((cause) => owner.listenerFailed(cause));
-    membership.emitters.add(this.#emitter);
-  }
-
-  get state(): RoomState {
-    return this.#left ? "left" : this.#membership.state;
-  }
-  get presence(): Room["presence"] {
-    return this.#membership.presence;
-  }
-  get members(): number {
-    return this.#membership.members;
-  }
-  get rights(): Room["rights"] {
-    return this.#membership.rights;
-  }
-  get cursor(): string | undefined {
-    return this.#membership.cursor;
-  }
-
-  on<E extends keyof RoomEvents>(event: E, listener: (value: RoomEvents[E]) => void): Off {
-    return this.#left ? () => {} : this.#emitter.on(event, listener);
-  }
-
-  publish(event: string, data: unknown, options: PublishOptions = {}): Publishing<Kept> {
-    return this.#owner.publish(this.#left ? undefined : this.#membership, event, data, options);
-  }
-
-  signal(event: string, data: unknown): boolean {
-    return !this.#left && this.#owner.signal(this.#membership, event, data);
-  }
-
-  async history({ before, limit = 50 }: { before?: number; limit?: number } = {}): Promise<HistoryPage> {
-    const { messages, cursor, more } = await this.#owner.history(this.name, before, limit);
-    const past = messages.map(({ event, data = null, offset, from, at, key }) => ({ event, data, offset, from, at, key }));
-    return { messages: past, cursor, more };
-  }
-
-  setPresence(data: unknown): void {
-    if (!this.#left) this.#owner.setPresence(this.#membership, data);
-  }
-
-  leave(): void {
-    if (this.#left) return;
-    this.#left = true;
-    this.#emitter.clear();
-    this.#membership.emitters.delete(this.#emitter);
-    this.#owner.leave(this.#membership);
-  }
+export function createRoom(membership: Membership, owner: RoomOwner): Room {
+  const emitter = createEmitter<RoomEvents>(owner.listenerFailed);
+  const { name, emitters } = membership;
+  const isLeft = (): boolean => !emitters.has(emitter);
+  emitters.add(emitter);
+  return {
+    name,
+    get state() {
+      return isLeft() ? "left" : membership.state;
+    },
+    get presence() {
+      return membership.presence;
+    },
+    get members() {
+      return membership.members;
+    },
+    get rights() {
+      return membership.rights;
+    },
+    get cursor() {
+      return membership.cursor;
+    },
+    on: (event, listener) => (isLeft() ? () => {} : emitter.on(event, listener)),
+    publish: (event, data, options = {}) => owner.publish(isLeft() ? undefined : membership, event, data, options),
+    signal: (event, data) => !isLeft() && owner.signal(membership, event, data),
+    history: ({ before, limit = 50 } = {}) => owner.history(name, before, limit) as Promise<HistoryPage>,
+    setPresence(data) {
+      if (isLeft()) return;
+      membership.setData(data ?? null);
+      owner.changed();
+    },
+    leave() {
+      if (!emitters.delete(emitter)) return;
+      emitter.clear();
+      owner.leave(membership);
+    },
+  };
 }

@@ -89,7 +89,7 @@ export interface ClientEvents {
 export interface AnySignal {
   readonly event: string;
   readonly data: unknown;
-  readonly from: string | undefined;
+  readonly from?: string;
   /** Milliseconds since 1970 by the server's clock. */
   readonly at: number;
 }
@@ -208,11 +208,11 @@ type OneOf<T extends Schemas, Facts> = {
 export interface MessageFacts<S = unknown> {
   readonly offset: OffsetOf<S>;
   /** The publisher; absent on the server's own. */
-  readonly from: string | undefined;
+  readonly from?: string;
   /** Milliseconds since 1970 by the server's clock. Order is by offset, never by time. */
   readonly at: number;
   /** The publisher's key: an app knows its own messages by it. */
-  readonly key: string | undefined;
+  readonly key?: string;
   /** From the past: sent before this connection joined. */
   readonly replay: boolean;
 }
@@ -256,11 +256,12 @@ export interface PresenceChange<S = unknown> {
 }
 
 export interface Joined {
-  readonly cursor: string | undefined;
+  /** Absent in a room without a log. */
+  readonly cursor?: string;
   /** So many messages of the past follow. */
   readonly replay: number;
   /** Absent where there was nothing to resume. */
-  readonly recovered: boolean | undefined;
+  readonly recovered?: boolean;
   readonly members: number;
   readonly rights: readonly Right[];
 }
