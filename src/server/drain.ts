@@ -28,7 +28,8 @@ export async function drain(connections: readonly Connection[], { drainMs, rando
   const endAt = performance.now() + drainMs;
   await Promise.all(
     connections.map(async (connection, i) => {
-      await sleep((drainMs * i) / connections.length);
+      // In the middle of its share: a lone client has time left to use, and the last one is not cut short.
+      await sleep((drainMs * (i + 0.5)) / connections.length);
       while (!connection.closed && (connection.session?.pending ?? 0) > 0 && performance.now() < endAt) {
         await sleep(pollMs);
       }
