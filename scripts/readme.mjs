@@ -15,7 +15,7 @@ const leftOut = [
   [/^(git clone|cd) /, "you are here"],
   [/^npm (ci|test|run build|run check)\b/, "part of npm test"],
   [/^npm (install|i) /, "changes package.json"],
-  [/^npm run (bench|soak)/, "takes long"],
+  [/^npm run (bench|no-loss)/, "takes long"],
   [/^(#|$)/, undefined],
 ];
 const serving = /^(npm start|npx fanfare serve|node bin\/fanfare\.js serve)\b|^[A-Z_]+=\S+ npm start\b/;
@@ -28,7 +28,7 @@ for (const { file, command } of commands()) {
     if (reason[1] !== undefined) console.log(`left out  ${file}: ${command}  (${reason[1]})`);
     continue;
   }
-  const fault = await (serving.test(command) ? runServer(command) : runToEnd(command));
+  const fault = await (serving.test(command) && !command.includes("--help") ? runServer(command) : runToEnd(command));
   console.log(
     `${fault === undefined ? "passed " : "FAILED "}   ${file}: ${command}${fault === undefined ? "" : `\n${fault}`}`,
   );
