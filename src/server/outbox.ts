@@ -38,6 +38,7 @@ export class Outbox implements Flushable {
   #more: Buffer[] | undefined;
   #closed = false;
   #corked = false;
+  #draining: Promise<void> | undefined;
 
   constructor(owner: OutboxOwner) {
     this.#owner = owner;
@@ -103,12 +104,24 @@ export class Outbox implements Flushable {
   async drained(): Promise<void> {
     this.flush();
     const { stream, deflated } = this.#owner;
-    while (this.congested && !this.#closed) {
-      await new Promise<void>((resolve) => {
-        if (deflated) setTimeout(resolve, deflatedPollMs);
-        else stream.once("drain", resolve).once("close", resolve);
-      });
+    // A stream that holds less than its own mark never says `drain`; what waits in it is little.
+    while (this.congested && !this.#closed && (deflated || stream.writableNeedDrain)) {
+      await (this.#draining ??= this.#nextDrain());
     }
+  }
+
+  /** One wait for all who wait: a connection may have a replay in each of its rooms. */
+  #nextDrain(): Promise<void> {
+    const { stream, deflated } = this.#owner;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        stream.off("drain", done).off("close", done);
+        this.#draining = undefined;
+        resolve();
+      };
+      if (deflated) setTimeout(done, deflatedPollMs);
+      else stream.on("drain", done).on("close", done);
+    });
   }
 
   /** Nothing is taken or written any more. */
