@@ -26,10 +26,6 @@ rmSync(last, { recursive: true, force: true });
 stamp();
 
 async function buildChat() {
-  if (!existsSync(join(chat, "main.tsx"))) {
-    console.log("no examples/chat/main.tsx: the chat is not built");
-    return;
-  }
   const { build } = await import("esbuild");
   await build({
     entryPoints: [join(chat, "main.tsx")],
