@@ -58,7 +58,10 @@ export interface Backend {
   /** Passes a text to every subscriber of the room, in the order of the calls, and forgets it. At most once. */
   relay(room: RoomRef, text: string): void;
 
-  /** Small facts with an expiry: tickets, revocations. Shared by all nodes, as durable as the log. */
+  /**
+   * Small facts with an expiry: tickets, revocations. Shared by all nodes, as durable as the log. A key is well-formed text
+   * of at most 1,000 bytes; a longer one is a RangeError. `get` is asked at every connect, mostly for what is not there.
+   */
   set(key: string, value: string, ttlMs: number): Promise<void>;
   get(key: string): Promise<string | undefined>;
   /** Gives a fact to one caller alone, on whatever node, and forgets it. */

@@ -1,5 +1,5 @@
 import type { BackendContext } from "../backend.ts";
-import { clampTime, factExpiryKey, factKey, factOfExpiry, factsExpiredAt, hashOf } from "./layout.ts";
+import { clampTime, factExpiryKey, factKey, factNameOf, facts, factsExpiredAt, nameOfFactExpiry } from "./layout.ts";
 import { decodeFact, encodeFact, type FactRecord } from "./records.ts";
 import { damaged } from "./room.ts";
 import type { Store, Write } from "./store.ts";
@@ -10,29 +10,35 @@ interface UnderWay {
   readonly fact: FactRecord | undefined;
 }
 
+/** What a key of LMDB has room for, with some to spare. */
+const maxNameBytes = 1_000;
+
 /** Small facts with an expiry. */
 export class Facts {
   readonly #store: Store;
   readonly #writer: Writer;
   readonly #now: BackendContext["now"];
-  /** What is on its way, by the key's hash: two takers at once must not both find what is on disk. */
+  /** What is on its way: two takers at once must not both find what is on disk. */
   readonly #underWay = new Map<string, UnderWay>();
+  /** Every name on disk: most questions are for what is not there, one at every connect. */
+  readonly #names: Set<string>;
 
   constructor(store: Store, writer: Writer, now: BackendContext["now"]) {
     this.#store = store;
     this.#writer = writer;
     this.#now = now;
+    this.#names = new Set(Array.from(store.range(facts, Number.MAX_SAFE_INTEGER), ({ key }) => factNameOf(key)));
   }
 
   async set(name: string, value: string, ttlMs: number): Promise<void> {
-    const hash = hashOf(name);
-    const key = factKey(hash);
+    if (Buffer.byteLength(name) > maxNameBytes) throw new RangeError(`a fact's name is at most ${maxNameBytes} bytes`);
+    const key = factKey(name);
     const fact = { value, until: clampTime(this.#now() + ttlMs) };
     const writes = [
       { key, value: encodeFact(key, fact) },
-      { key: factExpiryKey(fact.until, hash), value: Buffer.of(0) },
+      { key: factExpiryKey(fact.until, name), value: Buffer.of(0) },
     ];
-    await this.#write(hash, { fact }, writes);
+    await this.#write(name, { fact }, writes);
   }
 
   get(name: string): string | undefined {
@@ -43,8 +49,7 @@ export class Facts {
   async take(name: string): Promise<string | undefined> {
     const value = this.get(name);
     if (value === undefined) return undefined;
-    const hash = hashOf(name);
-    await this.#write(hash, { fact: undefined }, [{ key: factKey(hash), value: undefined }]);
+    await this.#write(name, { fact: undefined }, [{ key: factKey(name), value: undefined }]);
     return value;
   }
 
@@ -53,24 +58,27 @@ export class Facts {
     const now = this.#now();
     let done = 0;
     for (const { key } of this.#store.range(factsExpiredAt(now), limit)) {
-      const factAt = factOfExpiry(key);
+      const name = nameOfFactExpiry(key);
       // Removing it now would come after a new value that is on its way. Its row stays for the next sweep.
-      if (this.#underWay.has(textOf(factAt.subarray(1)))) continue;
+      if (this.#underWay.has(name)) continue;
       writes.push({ key, value: undefined });
       done++;
+      const factAt = factKey(name);
       const value = this.#store.get(factAt);
       const fact = value && decodeFact(factAt, value);
       // It may have been written over with a later expiry: then it has another row.
-      if (fact !== undefined && fact.until <= now) writes.push({ key: factAt, value: undefined });
+      if (fact === undefined || fact.until > now) continue;
+      writes.push({ key: factAt, value: undefined });
+      this.#names.delete(name);
     }
     return done === limit;
   }
 
   #current(name: string): FactRecord | undefined {
-    const hash = hashOf(name);
-    const underWay = this.#underWay.get(textOf(hash));
+    const underWay = this.#underWay.get(name);
     if (underWay !== undefined) return underWay.fact;
-    const key = factKey(hash);
+    if (!this.#names.has(name)) return undefined;
+    const key = factKey(name);
     const value = this.#store.get(key);
     if (value === undefined) return undefined;
     const fact = decodeFact(key, value);
@@ -78,9 +86,8 @@ export class Facts {
     return fact;
   }
 
-  #write(hash: Buffer, underWay: UnderWay, writes: Write[]): Promise<void> {
+  #write(name: string, underWay: UnderWay, writes: Write[]): Promise<void> {
     this.#writer.checkRoom();
-    const name = textOf(hash);
     this.#underWay.set(name, underWay);
     const settled = (): void => {
       if (this.#underWay.get(name) === underWay) this.#underWay.delete(name);
@@ -90,6 +97,8 @@ export class Facts {
         writes,
         done: () => {
           settled();
+          if (underWay.fact === undefined) this.#names.delete(name);
+          else this.#names.add(name);
           resolve();
         },
         failed: (error) => {
@@ -99,8 +108,4 @@ export class Facts {
       });
     });
   }
-}
-
-function textOf(hash: Buffer): string {
-  return hash.toString("latin1");
 }

@@ -12,8 +12,8 @@ import { createHash } from "node:crypto";
  * | entry | room number, offset | a message |
  * | key | room number, hash | what a publish with a key left |
  * | keyExpiry | time, room number, hash | nothing |
- * | fact | hash | value and expiry |
- * | factExpiry | time, hash | nothing |
+ * | fact | name | value and expiry |
+ * | factExpiry | time, name | nothing |
  * | grave | room number | nothing: entries and keys of this room are still to be removed |
  */
 const kinds = { meta: 1, room: 2, entry: 3, key: 4, keyExpiry: 5, fact: 6, factExpiry: 7, grave: 8 } as const;
@@ -72,10 +72,12 @@ export const keyOfExpiry = (expiry: Buffer): Buffer =>
   Buffer.concat([Buffer.of(kinds.key), expiry.subarray(1 + timeBytes)]);
 export const keysExpiredAt = (now: number): KeyRange => expiredAt(kinds.keyExpiry, now);
 
-export const factKey = (hash: Buffer): Buffer => Buffer.concat([Buffer.of(kinds.fact), hash]);
-export const factExpiryKey = (until: number, hash: Buffer): Buffer =>
-  Buffer.concat([numbered(kinds.factExpiry, until), hash]);
-export const factOfExpiry = (expiry: Buffer): Buffer => factKey(expiry.subarray(1 + timeBytes));
+export const factKey = (name: string): Buffer => Buffer.from(`\u0006${name}`);
+export const factNameOf = (key: Buffer): string => key.toString("utf8", 1);
+export const facts: KeyRange = { start: Buffer.of(kinds.fact), end: Buffer.of(kinds.fact + 1) };
+export const factExpiryKey = (until: number, name: string): Buffer =>
+  Buffer.concat([numbered(kinds.factExpiry, until), Buffer.from(name)]);
+export const nameOfFactExpiry = (expiry: Buffer): string => expiry.toString("utf8", 1 + timeBytes);
 export const factsExpiredAt = (now: number): KeyRange => expiredAt(kinds.factExpiry, now);
 
 export const graveKey = (room: number): Buffer => numbered(kinds.grave, room);

@@ -31,9 +31,9 @@ export function facts({ describe, it, expect }: SuiteTools, run: Run): void {
       }),
     );
     it(
-      "take any text as key and value, and survive what the log survives",
+      "take any text as value and up to 1,000 bytes as key, and survive what the log survives",
       run(async (test) => {
-        const odd = ["__proto__", "", "\u{1F600}", "k".repeat(3_000)];
+        const odd = ["__proto__", "", "\u{1F600}", "k".repeat(1_000)];
         await Promise.all(odd.map((key) => test.backend.set(key, `${key}\u0000value`, 10_000)));
         await test.backend.set("taken", "x", 10_000);
         await test.backend.take("taken");
