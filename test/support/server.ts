@@ -5,7 +5,8 @@ import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { testSecret } from "./token.ts";
 
-const command = fileURLToPath(new URL("../../bin/fanfare.js", import.meta.url));
+/** The command that is judged; `FANFARE_BIN` names another build of it. */
+const command = process.env["FANFARE_BIN"] ?? fileURLToPath(new URL("../../bin/fanfare.js", import.meta.url));
 const startWithinMs = 15_000;
 
 /** An API key that every test server knows. */

@@ -104,3 +104,53 @@ it("joining again with since starts the stream anew: an earlier replay stops (P-
   joiner.destroy();
   publisher.destroy();
 });
+
+it("joined stands in the stream at the place that its cursor names (P-24, P-32)", async () => {
+  const [ann, bob] = [await member("ann", "places"), await member("bob", "places")];
+  const total = 500;
+  for (let n = 1; n <= total; n++) {
+    bob.send({ type: "publish", room: "places", event: "e", data: n });
+    ann.send({ type: "join", id: String(n), room: "places" });
+  }
+  let last = 0;
+  let joins = 0;
+  while (last < total || joins < total) {
+    const frame = await ann.next();
+    if (frame["type"] === "message") expect(frame["offset"]).toBe(++last);
+    else
+      expect(frame).toMatchObject({
+        re: String(++joins),
+        cursor: expect.stringMatching(new RegExp(`:${last}$`)) as string,
+      });
+  }
+  ann.destroy();
+  bob.destroy();
+});
+
+it("left is the last frame of its room, and joined the first again (P-26, P-21)", async () => {
+  const [ann, bob] = [await member("ann", "doors"), await member("bob", "doors")];
+  const rounds = 100;
+  for (let n = 1; n <= rounds; n++) {
+    bob.send({ type: "publish", room: "doors", event: "e", data: n });
+    ann.send({ type: "leave", id: String(n), room: "doors" });
+    bob.send({ type: "publish", room: "doors", event: "e", data: n });
+    ann.send({ type: "join", id: String(n), room: "doors" });
+  }
+  let isIn = true;
+  let last = 0;
+  for (let joins = 0; joins < rounds;) {
+    const frame = await ann.next();
+    if (frame["type"] === "message") {
+      expect(isIn).toBe(true);
+      expect(frame["offset"]).toBe(++last);
+    } else if (frame["type"] === "left") {
+      isIn = false;
+    } else {
+      joins++;
+      isIn = true;
+      last = Number(String(frame["cursor"]).split(":")[1]);
+    }
+  }
+  ann.destroy();
+  bob.destroy();
+});

@@ -3,7 +3,8 @@ import type { TestServer } from "../server.ts";
 import { LeanConnection } from "./connection.ts";
 
 const retryMs = 30;
-const tickMs = 10;
+/** Short, so that messages come one or two at a time and a resume can fall between any two of them. */
+const tickMs = 1;
 /** Fewer than the requests of one connection that a server lets wait. */
 const maxInFlight = 500;
 
