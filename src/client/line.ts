@@ -4,7 +4,7 @@ import type { Emitter } from "./emitter.ts";
 import { errorOf, FanfareError } from "./errors.ts";
 import type { ClientTiming, Platform, WebSocketLike } from "./platform.ts";
 import { readServerFrame } from "./read.ts";
-import { initialState, step, type Effect, type Event, type State } from "./states.ts";
+import { initialState, step, type Effect, type Event } from "./states.ts";
 import type { ClientEvents, ClientStatus, TokenSource } from "./types.ts";
 
 export type WelcomeFrame = ServerFrame & { type: "welcome" };
@@ -56,7 +56,6 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
   const events: Event[] = [];
   let user: LineUser;
   let state = initialState;
-  let status: ClientStatus = { state: "idle" };
   let isBusy = false;
   let socket: WebSocketLike | undefined;
   let source = token;
@@ -94,17 +93,12 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
 
   function take(event: Event): void {
     const now = platform.now();
-    const before = state;
-    const [next, ...does] = step(before, event, { now, random: platform.random(), timing });
+    const { status } = state;
+    const [next, ...does] = step(state, event, { now, random: platform.random(), timing });
     state = next;
-    // A wait that was cut short or drawn out is news; that time passes is not.
-    const waits = next.kind === "waiting" && next.until !== ("until" in before && before.until);
-    const told = statusOf(next, now);
-    const isNews = waits || told.state !== status.state;
-    if (isNews) status = told;
     for (const effect of does) effects[effect]();
     if (event.type === "tokenFailed") emitter.emit("error", event.error);
-    if (isNews) emitter.emit("status", status);
+    if (next.status !== status) emitter.emit("status", next.status);
     if (event.type !== "frame") changed();
   }
 
@@ -142,7 +136,7 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
   }
 
   function open(): void {
-    sentToken = state.kind === "opening" ? state.token : undefined;
+    sentToken = state.token;
     lastError = undefined;
     try {
       socket = dial(sentToken);
@@ -204,10 +198,10 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
 
   return {
     get status() {
-      return status;
+      return state.status;
     },
     get until() {
-      return "until" in state ? state.until : Infinity;
+      return state.until;
     },
     get bufferedBytes() {
       return socket?.bufferedAmount ?? 0;
@@ -222,23 +216,4 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
       user = given;
     },
   };
-}
-
-function statusOf(state: State, now: number): ClientStatus {
-  switch (state.kind) {
-    case "idle":
-      return { state: "idle" };
-    case "preparing":
-    case "opening":
-      return { state: "connecting" };
-    case "online":
-      return { state: "online", user: state.user, connection: state.connection };
-    case "waiting":
-      if (state.until === Infinity || (state.down && !state.patient)) return { state: "offline" };
-      return { state: "waiting", retryInMs: state.until - now, cause: state.cause };
-    case "stopped":
-      return { state: "stopped", cause: state.cause };
-    default:
-      return state satisfies never;
-  }
 }

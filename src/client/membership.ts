@@ -7,18 +7,12 @@ import type { FanfareError } from "./errors.ts";
 import { applyPresence, listOf, type PresenceList } from "./presence.ts";
 import type { JoinOptions, Left, PresenceChange, RoomEvents, RoomState } from "./types.ts";
 
-/** What a join carried, to tell what its answer means. */
-interface Ask {
-  readonly id: string;
-  readonly since: string | undefined;
-}
-
 type AnyEvent = { readonly data: unknown } & Readonly<Record<string, unknown>>;
 type GapFrame = ServerFrame & { type: "gap" };
 
 /**
  * This client's part in one room, shared by all handles and outliving connections: what to ask for, the position in the
- * log, who is there. Nothing here sends; `joinFrame` is what the owner sends when `wantsJoin`.
+ * log, who is there. Nothing here sends.
  */
 export class Membership {
   readonly name: string;
@@ -29,19 +23,14 @@ export class Membership {
   presence: PresenceList = new Map();
   members = 0;
   rights: readonly Right[] = [];
-  /** The next join is due: not asked on this connection, or more is wanted than was asked. */
-  wantsJoin = true;
-  /** A refused join that may be repeated waits until then. */
-  notBefore = 0;
-  failures = 0;
-  /** The presence data that the server was last given is not the newest. */
-  wantsPresenceSent = false;
+  /** The presence data changed and is yet to be sent. */
+  hasNewData = false;
   #position: Cursor | undefined;
   #since: string | undefined;
   #history: number | undefined;
   #wantsPresence = false;
   #data: unknown;
-  #ask: Ask | undefined;
+  #askedSince: string | undefined;
   #replayLeft = 0;
   #wasJoined = false;
 
@@ -50,67 +39,55 @@ export class Membership {
     this.spec = spec;
     this.#since = options.since;
     this.#history = options.history;
-    this.want(options);
-    this.setData(options.data);
+    this.wants(options);
+    if (options.data !== undefined) this.setData(options.data);
   }
 
   get cursor(): string | undefined {
     return this.#position && formatCursor(this.#position);
   }
 
-  /** A further handle: presence is had once any wants it (P-24: no second arrival). */
-  want({ presence }: JoinOptions): void {
-    if (!presence || this.#wantsPresence) return;
-    this.#wantsPresence = true;
-    this.wantsJoin = true;
+  /** Whether a handle with these options needs another join: presence is had once any wants it (P-24: no second arrival). */
+  wants({ presence }: JoinOptions): boolean {
+    const isNew = !this.#wantsPresence && presence === true;
+    this.#wantsPresence ||= isNew;
+    return isNew;
   }
 
   /** Throws where the data breaks the contract. */
   setData(data: unknown): void {
-    if (data === undefined) return;
     const fault = checkData(this.name, this.spec?.presence, data);
-    if (fault !== undefined) throw fault;
+    if (fault) throw fault;
     // What later joins send is what was given now, whatever the app does to its object.
     this.#data = JSON.parse(JSON.stringify(data));
-    this.wantsPresenceSent = true;
+    this.hasNewData = true;
   }
 
-  /** The presence data to send now, as JSON text. */
-  presenceFrame(): string {
-    this.wantsPresenceSent = false;
-    return JSON.stringify({ type: "presence", room: this.name, data: this.#data });
-  }
-
-  /** The join to send now, as JSON text. */
   joinFrame(id: string): string {
-    const resumes = this.state === "joining";
-    const since = resumes ? (this.cursor ?? this.#since) : undefined;
-    const history = resumes ? this.#history : undefined;
-    this.#ask = { id, since };
-    this.wantsJoin = this.wantsPresenceSent = false;
-    const presence = this.#wantsPresence || undefined;
-    return JSON.stringify({ type: "join", id, room: this.name, since, history, presence, data: this.#data });
+    const begins = this.state === "joining";
+    this.hasNewData = false;
+    this.#askedSince = begins ? (this.cursor ?? this.#since) : undefined;
+    return JSON.stringify({
+      type: "join",
+      id,
+      room: this.name,
+      since: this.#askedSince,
+      history: begins ? this.#history : undefined,
+      presence: this.#wantsPresence,
+      data: this.#data,
+    });
   }
 
-  /** The connection is gone: what was asked and who was there no longer counts; the position does. */
-  suspend(): void {
-    this.wantsJoin = true;
-    this.notBefore = 0;
-    this.failures = 0;
-    this.#ask = undefined;
-    if (this.state === "joined") this.#enter("joining");
+  presenceFrame(id: string): string {
+    this.hasNewData = false;
+    return JSON.stringify({ type: "presence", id, room: this.name, data: this.#data });
   }
 
-  /** Whether a join is waited for: any, or the one with this id. */
-  asked(id?: string): boolean {
-    return this.#ask !== undefined && (id === undefined || this.#ask.id === id);
-  }
-
-  /** The join that was waited for is to be sent again, then. */
-  retryJoin(at: number): void {
-    this.#ask = undefined;
-    this.wantsJoin = true;
-    this.notBefore = at;
+  /** The connection is gone. What was known stays to be seen, and the position to resume from. True where it was joined. */
+  suspend(): boolean {
+    const wasJoined = this.state === "joined";
+    if (wasJoined) this.#enter("joining");
+    return wasJoined;
   }
 
   /** Not to be repeated: an operator's removal, or a refusal. */
@@ -120,14 +97,10 @@ export class Membership {
   }
 
   joined(frame: JoinedFrame): void {
-    // Answers to joins of an earlier membership in this room, or overtaken by a later join, are of no concern.
-    if (frame.re === undefined || !this.asked(frame.re)) return;
-    const since = this.#ask?.since;
+    const since = this.#askedSince;
     const begins = this.state === "joining";
     const resumed = begins && (this.#wasJoined || since !== undefined);
-    this.#ask = undefined;
     this.#wasJoined = true;
-    this.failures = 0;
     this.#position = frame.cursor === undefined ? undefined : parseCursor(frame.cursor);
     // P-24: a join for presence alone leaves an earlier replay running.
     if (begins) this.#replayLeft = frame.replay;
@@ -184,7 +157,7 @@ export class Membership {
     this.presence = list;
     this.members = frame.members;
     // P-40: another tab of this user may have changed the data. A rejoin from here must not put the old back.
-    if (!this.wantsPresenceSent && this.#data !== undefined && list.has(user)) this.#data = list.get(user);
+    if (!this.hasNewData && this.#data !== undefined && list.has(user)) this.#data = list.get(user);
     this.#tellPresence(change);
   }
 
@@ -218,7 +191,7 @@ export class Membership {
 
   #deliver(kind: "message" | "signal", schemas: Schemas | undefined, event: string, value: AnyEvent): void {
     const fault = checkEvent(this.name, schemas, event, value.data);
-    if (fault === undefined) this.tell(kind, value as never);
-    else this.tell("error", fault);
+    if (fault) this.tell("error", fault);
+    else this.tell(kind, value as never);
   }
 }

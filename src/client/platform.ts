@@ -38,18 +38,10 @@ export interface ClientTiming {
 
 /** Every bound of the client. */
 export interface ClientLimits {
-  /** Publishes that wait, sent or not; one more is `queue_full`. Default 1,000. */
-  readonly queuedPublishes: number;
-  /** Their size in bytes of UTF-8; a publish that goes beyond it is `queue_full`. Default 1,048,576. */
+  /** Publishes and pages of history that wait, sent or not; one more is `queue_full`. Default 1,000. */
+  readonly queued: number;
+  /** Their size in bytes of UTF-8; one that goes beyond it is `queue_full`. Default 1,048,576. */
   readonly queuedBytes: number;
-  /** Pages of history asked for at once; one more is `queue_full`. Default 20. */
-  readonly queuedHistory: number;
-  /**
-   * Publishes of one room that are on their way unanswered. Default 1: their order holds whatever fails. With more, a
-   * long line is faster, and a publish that the server could not keep at once (`unavailable`) may be overtaken by those
-   * that were already on their way behind it.
-   */
-  readonly inFlight: number;
 }
 
 /**
@@ -85,8 +77,6 @@ export const defaultTiming: ClientTiming = {
 };
 
 export const defaultLimits: ClientLimits = {
-  queuedPublishes: 1_000,
+  queued: 1_000,
   queuedBytes: 1_048_576,
-  queuedHistory: 20,
-  inFlight: 1,
 };

@@ -9,8 +9,8 @@ export interface RoomOwner {
   publish(room: Membership | undefined, event: string, data: unknown, options: PublishOptions): Publishing<Kept>;
   signal(room: Membership, event: string, data: unknown): boolean;
   history(room: string, before: number | undefined, limit: number): Promise<HistoryFrame>;
-  /** The membership has something to send. */
-  changed(): void;
+  /** Throws where the data breaks the contract. */
+  setPresence(room: Membership, data: unknown): void;
   leave(room: Membership): void;
   listenerFailed(cause: unknown): void;
 }
@@ -43,9 +43,7 @@ export function createRoom(membership: Membership, owner: RoomOwner): Room {
     signal: (event, data) => !isLeft() && owner.signal(membership, event, data),
     history: ({ before, limit = 50 } = {}) => owner.history(name, before, limit) as Promise<HistoryPage>,
     setPresence(data) {
-      if (isLeft()) return;
-      membership.setData(data ?? null);
-      owner.changed();
+      if (!isLeft()) owner.setPresence(membership, data ?? null);
     },
     leave() {
       if (!emitters.delete(emitter)) return;

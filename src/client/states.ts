@@ -38,46 +38,35 @@
 import { backoffMs, delayAfter, isPatient } from "./delays.ts";
 import type { FanfareError } from "./errors.ts";
 import type { ClientTiming, PlatformNews } from "./platform.ts";
-import type { Cause } from "./types.ts";
+import type { Cause, ClientStatus } from "./types.ts";
 
-interface Common {
+export type Kind = "idle" | "preparing" | "opening" | "online" | "waiting" | "stopped";
+
+export interface State {
+  readonly kind: Kind;
+  /** What the app is told. The same object for as long as nothing of it changes. */
+  readonly status: ClientStatus;
   /** Failed attempts in a row. */
   readonly failures: number;
   /** The platform says that there is no network. */
   readonly down: boolean;
-}
-
-/** `until` is when `wake` is due, by the platform's clock. */
-export type State =
-  | Idle
-  | (Common & { readonly kind: "preparing"; readonly until: number })
-  | Opening
-  | Online
-  | (Common & { readonly kind: "waiting"; readonly until: number; readonly patient: boolean; readonly cause: Cause })
-  | (Common & { readonly kind: "stopped"; readonly cause: Cause });
-
-interface Idle extends Common {
-  readonly kind: "idle";
-}
-
-interface Opening extends Common {
-  readonly kind: "opening";
+  /** When `wake` is due, by the platform's clock; Infinity: never. */
   readonly until: number;
+  /** Opening: the token to authenticate with. */
   readonly token: string | undefined;
+  /** Opening, online: what the server asked to wait before the next attempt; 0: nothing. */
   readonly hintMs: number;
-}
-
-interface Online extends Common, Welcomed {
-  readonly kind: "online";
-  readonly until: number;
+  /** Online: since when. */
   readonly since: number;
-  readonly hintMs: number;
+  /** Online, P-52: this long without a frame means dead. */
+  readonly silenceMs: number;
+  /** Waiting: the server asked for it, so that nothing but the app cuts it short. */
+  readonly patient: boolean;
 }
 
 export interface Welcomed {
   readonly user: string;
   readonly connection: string;
-  /** P-52: this long without a frame means dead. */
   readonly silenceMs: number;
 }
 
@@ -125,128 +114,131 @@ export interface Moment {
 /** The next state and, in their order, its effects. A state that does not change is the same object. */
 export type Step = readonly [State, ...Effect[]];
 
-export const initialState: State = { kind: "idle", failures: 0, down: false };
+export const initialState: State = {
+  kind: "idle",
+  status: { state: "idle" },
+  failures: 0,
+  down: false,
+  until: Infinity,
+  token: undefined,
+  hintMs: 0,
+  since: 0,
+  silenceMs: 0,
+  patient: false,
+};
 
 export function step(state: State, event: Event, moment: Moment): Step {
   const { now, timing } = moment;
-  const { kind } = state;
+  const { kind, until, status } = state;
+  const isOpening = kind === "opening";
+  const isOnline = kind === "online";
   switch (event.type) {
     case "connect":
       if (kind === "waiting") return prepare(state, moment);
-      return kind === "idle" || kind === "stopped" ? prepare(state, moment, 0) : [state];
+      if (kind === "idle" || kind === "stopped") return prepare({ ...state, failures: 0 }, moment);
+      break;
     case "close":
-      return close(state);
+      return [{ ...initialState, status: kind === "idle" ? status : initialState.status, down: state.down }, ...hangUp(kind, "bye"), "giveUp"];
     case "renew":
-      return renew(state, moment);
+      if (isOnline) return [state, "renew"];
+      // The old token may be refused, which would stop a client that has a good one by now.
+      if (isOpening || kind === "preparing") return prepare(state, moment, ...hangUp(kind));
+      if (status.state === "stopped" && status.cause.closeCode === 4001) return prepare({ ...state, failures: 0 }, moment);
+      break;
     case "token":
-      return kind === "preparing" ? [{ ...state, kind: "opening", token: event.token, hintMs: 0 }, "dial"] : [state];
+      if (kind === "preparing") return [{ ...state, kind: "opening", token: event.token, hintMs: 0 }, "dial"];
+      break;
     case "tokenFailed":
-      return kind === "preparing" ? lose(state, moment, { error: event.error }) : [state];
+      if (kind === "preparing") return lose(state, moment, { error: event.error });
+      break;
     case "askedAuth":
-      if (kind !== "opening") return [state];
+      if (!isOpening) break;
       if (state.token !== undefined) return [state, "authenticate"];
-      return [stop(state, { closeCode: 4001, error: event.refusal }), "drop", "giveUp"];
+      return stop(state, { closeCode: 4001, error: event.refusal }, "drop");
     case "welcome":
-      return kind === "opening" ? welcome(state, event.welcomed, now) : [state];
+      return isOpening ? welcome(state, event.welcomed, now) : [state];
     case "closed":
-      return kind === "opening" || kind === "online" ? lose(state, moment, event.cause) : [state];
+      if (isOpening || isOnline) return lose(state, moment, event.cause);
+      break;
     case "frame":
-      return kind === "online" ? [{ ...state, until: now + state.silenceMs }] : [state];
+      if (isOnline) return [{ ...state, until: now + state.silenceMs }];
+      break;
     case "reauth":
-      return kind === "online" ? [state, "renew"] : [state];
+      if (isOnline) return [state, "renew"];
+      break;
     case "hint":
-      return "hintMs" in state ? [{ ...state, hintMs: Math.min(event.ms, timing.maxHintMs) }] : [state];
+      if (isOpening || isOnline) return [{ ...state, hintMs: Math.min(event.ms, timing.maxHintMs) }];
+      break;
     case "wake":
-      return "until" in state && now >= state.until ? wake(state, moment) : [state];
+      if (now < until) break;
+      // A token that comes too late finds another state, which does not want it.
+      return kind === "waiting" ? prepare(state, moment) : lose(state, moment, { closeCode: 1006 }, "drop");
     case "up":
     case "down":
       return network({ ...state, down: event.type === "down" }, moment);
     case "look":
-      if (kind === "waiting" && !(state.patient && now < state.until)) return prepare(state, moment);
+      if (kind === "waiting" && (!state.patient || now >= until)) return prepare(state, moment);
       return probe(state, moment);
     case "freeze":
-      return freeze(state);
+      // A page with an open socket is not let into the page cache. No close code: this user is to be back (P-41).
+      if (!isOpening && !isOnline && kind !== "preparing") break;
+      return [wait(state, Infinity, Infinity, false, {}), ...hangUp(kind)];
     default:
       return event satisfies never;
   }
+  return [state];
 }
 
-function prepare({ failures, down }: Common, { now, timing }: Moment, failed = failures): Step {
-  return [{ kind: "preparing", failures: failed, down, until: now + timing.connectMs }, "fetch"];
+function prepare(state: State, { now, timing }: Moment, ...effects: Effect[]): Step {
+  const status: ClientStatus = state.status.state === "connecting" ? state.status : { state: "connecting" };
+  return [{ ...state, kind: "preparing", status, until: now + timing.connectMs }, ...effects, "fetch"];
 }
 
-function stop({ failures, down }: Common, cause: Cause): State {
-  return { kind: "stopped", failures, down, cause };
+function hangUp(kind: Kind, how: "bye" | "drop" = "drop"): Effect[] {
+  if (kind === "online") return [how, "suspend"];
+  return kind === "opening" ? [how] : [];
 }
 
-function close({ kind, down }: State): Step {
-  const idle: State = { kind: "idle", failures: 0, down };
-  if (kind === "online") return [idle, "bye", "suspend", "giveUp"];
-  return kind === "opening" ? [idle, "bye", "giveUp"] : [idle, "giveUp"];
+function stop(state: State, cause: Cause, ...effects: Effect[]): Step {
+  return [{ ...state, kind: "stopped", status: { state: "stopped", cause }, until: Infinity }, ...effects, "giveUp"];
 }
 
-function renew(state: State, moment: Moment): Step {
-  switch (state.kind) {
-    case "preparing":
-      return prepare(state, moment);
-    case "opening": {
-      // The old token may be refused, which would stop a client that has a good one by now.
-      const [next, ...effects] = prepare(state, moment);
-      return [next, "drop", ...effects];
-    }
-    case "online":
-      return [state, "renew"];
-    case "stopped":
-      return state.cause.closeCode === 4001 ? prepare(state, moment, 0) : [state];
-    default:
-      return [state];
-  }
-}
-
-function welcome({ failures, down }: Opening, welcomed: Welcomed, now: number): Step {
-  const until = now + welcomed.silenceMs;
-  return [{ kind: "online", failures, down, until, since: now, hintMs: 0, ...welcomed }, "resume"];
+function welcome(state: State, { user, connection, silenceMs }: Welcomed, now: number): Step {
+  const status: ClientStatus = { state: "online", user, connection };
+  return [{ ...state, kind: "online", status, silenceMs, since: now, until: now + silenceMs, hintMs: 0 }, "resume"];
 }
 
 /** After a connection, or an attempt at one, is lost. */
-function lose(state: State, { now, random, timing }: Moment, cause: Cause): Step {
-  const { down } = state;
+function lose(state: State, { now, random, timing }: Moment, cause: Cause, how?: "drop"): Step {
+  const { kind, down } = state;
   const { closeCode = 1006 } = cause;
-  const hintMs = "hintMs" in state ? state.hintMs : 0;
-  const effects: Effect[] = state.kind === "online" ? ["suspend"] : [];
-  const failures = state.kind === "online" && now - state.since >= timing.minUptimeMs ? 0 : state.failures;
+  const hintMs = kind === "preparing" ? 0 : state.hintMs;
+  const effects: Effect[] = how ? hangUp(kind) : kind === "online" ? ["suspend"] : [];
+  const failures = kind === "online" && now - state.since >= timing.minUptimeMs ? 0 : state.failures;
   const ms = delayAfter(closeCode, failures, hintMs, random, timing);
-  if (ms === undefined) return [stop(state, cause), ...effects, "giveUp"];
+  if (ms === undefined) return stop(state, cause, ...effects);
   const patient = isPatient(closeCode, hintMs);
-  const until = now + (down && !patient ? timing.maxBackoffMs : ms);
-  return [{ kind: "waiting", failures: failures + 1, down, until, patient, cause }, ...effects];
+  const untilUp = down && !patient ? timing.maxBackoffMs : ms;
+  return [wait({ ...state, failures: failures + 1 }, untilUp, now + untilUp, patient, cause), ...effects];
 }
 
-function wake(state: State, moment: Moment): Step {
-  if (state.kind === "waiting") return prepare(state, moment);
-  const [next, ...effects] = lose(state, moment, { closeCode: 1006 });
-  // A token that comes too late finds another state, which does not want it.
-  return state.kind === "preparing" ? [next, ...effects] : [next, "drop", ...effects];
+function wait(state: State, retryInMs: number, until: number, patient: boolean, cause: Cause): State {
+  const isOffline = until === Infinity || (state.down && !patient);
+  const status: ClientStatus = isOffline ? { state: "offline", cause } : { state: "waiting", retryInMs, cause };
+  return { ...state, kind: "waiting", status, until, patient };
 }
 
 function network(state: State, moment: Moment): Step {
   const { now, random, timing } = moment;
-  if (state.kind !== "waiting" || state.patient) return probe(state, moment);
-  const soon = Math.min(state.until, now + backoffMs(0, random, timing));
-  return [{ ...state, until: state.down ? now + timing.maxBackoffMs : soon }];
+  const { status, until, down } = state;
+  if (!("cause" in status) || state.kind !== "waiting" || state.patient) return probe(state, moment);
+  const soonMs = Math.min(until - now, backoffMs(0, random, timing));
+  const ms = down ? timing.maxBackoffMs : soonMs;
+  return [wait(state, ms, now + ms, false, status.cause)];
 }
 
 /** What came over the page or the network may have cost the connection without a word: it has to show that it lives. */
 function probe(state: State, { now, timing }: Moment): Step {
   if (state.kind !== "online") return [state];
   return [{ ...state, until: Math.min(state.until, now + timing.probeMs) }, "probe"];
-}
-
-/** A page with an open socket is not let into the page cache. No close code: this user is to be back (P-41). */
-function freeze(state: State): Step {
-  const { kind, failures, down } = state;
-  const frozen: State = { kind: "waiting", failures, down, until: Infinity, patient: false, cause: {} };
-  if (kind === "online") return [frozen, "drop", "suspend"];
-  if (kind === "opening") return [frozen, "drop"];
-  return [kind === "preparing" ? frozen : state];
 }

@@ -1,14 +1,12 @@
-import type { AckFrame, ErrorFrame, HistoryFrame } from "../protocol/frames.ts";
 import { utf8Bytes } from "../protocol/names.ts";
 import { checkEvent, type FindSpec } from "./checks.ts";
-import { backoffMs } from "./delays.ts";
 import { errorOf, FanfareError } from "./errors.ts";
 import type { Emitter } from "./emitter.ts";
 import type { Line, LineUser } from "./line.ts";
 import { Membership } from "./membership.ts";
 import { createPacer } from "./pacer.ts";
 import type { ClientLimits, ClientTiming, Platform } from "./platform.ts";
-import { createRequests, type Requests } from "./requests.ts";
+import { createRequests, type Answers, type Kind, type Request } from "./requests.ts";
 import { createRoom, type RoomOwner } from "./room.ts";
 import type { ClientEvents, JoinOptions, Kept, Left, Room } from "./types.ts";
 
@@ -39,24 +37,14 @@ const maxBufferedBytes = 1_048_576;
 const maxBufferedForSignals = 65_536;
 /** How soon to look again at a socket that was full: nothing tells. */
 const fullSocketMs = 50;
-/** P-63. */
-const historyCost = 10;
+/** P-63; the first joins after `welcome` are free. */
+const costs: { readonly [K in Kind]: number } = { join: 1, publish: 1, presence: 1, history: 10 };
 
 export function createTraffic(parts: TrafficParts): Traffic {
   const { platform, timing, limits, findSpec, line, emitter, changed, listenerFailed } = parts;
-  const { queuedPublishes, queuedBytes, queuedHistory, inFlight } = limits;
   const rooms = new Map<string, Membership>();
   const pacer = createPacer();
-  const publishes = createRequests<AckFrame>(
-    { maxCount: queuedPublishes, maxBytes: queuedBytes, inFlight, late: "outcome_unknown" },
-    timing,
-    platform.random,
-  );
-  const pages = createRequests<HistoryFrame>(
-    { maxCount: queuedHistory, maxBytes: queuedBytes, inFlight: queuedHistory, late: "timeout" },
-    timing,
-    platform.random,
-  );
+  const requests = createRequests(limits, timing, platform.random);
   let isOnline = false;
   let ownUser = "";
   let messageBytes = 0;
@@ -66,45 +54,46 @@ export function createTraffic(parts: TrafficParts): Traffic {
   /** Nobody is going to connect: what would wait for it is refused. */
   let isGivenUp = false;
 
-  const nextId = (): string => String(++ids);
-  /** P-62: a frame over the limit would end the connection. */
-  const fits = (text: string): boolean => utf8Bytes(text) <= messageBytes;
-
   // What handles ask for.
 
   const owner: RoomOwner = {
     publish(room, event, data, { echo, key = platform.randomKey() }) {
-      const ask = async (): Promise<Kept> => {
+      const outcome = async (): Promise<Kept> => {
         if (!room || room.state === "left") throw new FanfareError("left");
         const { name, spec } = room;
         const fault = checkEvent(name, spec?.events, event, data);
         if (fault) throw fault;
         const frame = { type: "publish", room: name, key, event, data: data ?? null, echo };
         try {
-          const { offset, cursor, duplicate = false, result = null } = await request(publishes, frame, Infinity);
+          const { offset, cursor, duplicate = false, result = null } = await request("publish", frame);
           return { offset, cursor, duplicate, result } as Kept;
         } finally {
           // A room whose last handle was left is kept until what was published there is settled.
           release(room);
         }
       };
-      return Object.assign(ask(), { key });
+      return Object.assign(outcome(), { key });
     },
     signal(room, event, data) {
       const { name, spec, state } = room;
       const fault = checkEvent(name, spec?.signals, event, data);
       if (fault) throw fault;
       const text = frameText({ type: "signal", room: name, event, data: data ?? null });
-      if (state !== "joined" || line.bufferedBytes > maxBufferedForSignals || !fits(text)) return false;
       const now = platform.now();
-      if (now < pacer.readyAt(1, now)) return false;
+      const isFull = line.bufferedBytes > maxBufferedForSignals || utf8Bytes(text) > messageBytes;
+      if (state !== "joined" || isFull || now < pacer.readyAt(1, now)) return false;
       pacer.spend(1);
       line.send(text);
       return true;
     },
     history: (room, before, limit) =>
-      request(pages, { type: "history", room, before, limit }, platform.now() + timing.requestMs),
-    changed,
+      request("history", { type: "history", room, before, limit }, platform.now() + timing.requestMs),
+    setPresence(room, data) {
+      const isWaiting = room.hasNewData;
+      room.setData(data);
+      // Until it is sent, newer data takes its place.
+      if (room.state === "joined" && !isWaiting) askPresence(room);
+    },
     leave(room) {
       // After a moment: a part of the app that is replaced by another (a component mounted anew) costs no arrival.
       queueMicrotask(() => release(room));
@@ -112,22 +101,48 @@ export function createTraffic(parts: TrafficParts): Traffic {
     listenerFailed,
   };
 
-  function request<A>(requests: Requests<A>, frame: AnyRequest, until: number): Promise<A> {
+  function ask<K extends Kind>(request: Omit<Request<K>, "id" | "until">, until = Infinity): void {
+    requests.add({ ...request, id: String(++ids), until });
+    changed();
+  }
+
+  function request<K extends Kind>(kind: K, frame: AnyRequest, until?: number): Promise<Answers[K]> {
     return new Promise((resolve, reject) => {
       const { room } = frame;
       if (isGivenUp) throw new FanfareError("stopped", { room });
-      const id = nextId();
-      requests.add({ id, room, text: frameText({ ...frame, id }), resolve, reject, until });
-      changed();
+      // Written once: the data is what it was when the app gave it, and the same at every sending.
+      const written = frameText(frame).slice(1);
+      ask({ kind, room, text: (id) => `{"id":"${id}",${written}`, resolve, reject }, until);
     });
+  }
+
+  function askJoin(room: Membership): void {
+    const resolve = (frame: Answers["join"]): void => {
+      room.joined(frame);
+      if (room.hasNewData) askPresence(room);
+    };
+    const reject = (error: FanfareError): void => {
+      // A further join, for presence, that was refused leaves the room as it was.
+      if (room.state === "joined") room.tell("error", error);
+      else if (rooms.get(room.name) === room) end(room, error);
+    };
+    ask({ kind: "join", room: room.name, text: (id) => room.joinFrame(id), resolve, reject });
+  }
+
+  function askPresence(room: Membership): void {
+    const reject = (error: FanfareError): void => {
+      if (room.state === "joined") room.tell("error", error);
+    };
+    ask({ kind: "presence", room: room.name, text: (id) => room.presenceFrame(id), resolve() {}, reject });
   }
 
   /** Leaves a room that no handle holds, once nothing waits to be published there. */
   function release(room: Membership): void {
     const { name, emitters } = room;
-    if (emitters.size > 0 || rooms.get(name) !== room || publishes.has(name)) return;
+    if (emitters.size > 0 || rooms.get(name) !== room || requests.hasPublishes(name)) return;
     rooms.delete(name);
-    if (room.state === "joining" && !room.asked()) return;
+    requests.fail(new FanfareError("left", { room: name }), (request) => request.room === name);
+    if (!isOnline) return;
     pacer.spend(1);
     line.send({ type: "leave", room: name });
   }
@@ -135,8 +150,8 @@ export function createTraffic(parts: TrafficParts): Traffic {
   /** P-26: the membership is over, and only a new `join` of the app begins another. */
   function end(room: Membership, error: FanfareError, reason: Left["reason"] = error.code): void {
     rooms.delete(room.name);
-    publishes.fail(error, (name) => name === room.name);
     room.end(reason, error);
+    requests.fail(error, (request) => request.room === room.name);
   }
 
   // What is sent, when.
@@ -147,57 +162,20 @@ export function createTraffic(parts: TrafficParts): Traffic {
       if (at > now) next = Math.min(next, at);
       return at <= now;
     };
-    const paced = (cost: number) => (text: string): boolean => {
+    const send = (text: string, kind: Kind): boolean => {
       const isFull = line.bufferedBytes >= maxBufferedBytes;
-      if (!due(isFull ? now + fullSocketMs : pacer.readyAt(cost, now))) return false;
+      const cost = kind === "join" && freeJoins > 0 ? 0 : costs[kind];
+      if (!due(isFull ? now + fullSocketMs : cost && pacer.readyAt(cost, now))) return false;
+      if (kind === "join") freeJoins--;
       pacer.spend(cost);
       line.send(text);
       return true;
     };
-    const send = paced(1);
-    for (const room of rooms.values()) if (isOnline) prepareRoom(room, due, send);
-    const isOpen = (name: string): boolean => rooms.get(name)?.state === "joined";
-    pages.flush(now, { due, isOpen: () => isOnline, send: paced(historyCost), messageBytes, repeatMs: Infinity });
-    publishes.flush(now, { due, isOpen, send, messageBytes, repeatMs });
+    requests.flush(now, { due, send, isOpen: isOnline, messageBytes, repeatMs });
     return next;
   }
 
-  /** The join and the presence data that a room still owes the server. */
-  function prepareRoom(room: Membership, due: (at: number) => boolean, send: (text: string) => boolean): void {
-    if (room.wantsJoin && !room.asked() && due(room.notBefore)) {
-      const text = room.joinFrame(nextId());
-      if (!fits(text)) return end(room, new FanfareError("too_big", { room: room.name }));
-      // P-63: the first ones after `welcome` are free.
-      if (freeJoins-- > 0) line.send(text);
-      else if (!send(text)) room.retryJoin(0);
-    }
-    if (room.state === "joined" && room.wantsPresenceSent) {
-      const text = room.presenceFrame();
-      if (!fits(text)) room.tell("error", new FanfareError("too_big", { room: room.name }));
-      else if (!send(text)) room.wantsPresenceSent = true;
-    }
-  }
-
   // What arrives.
-
-  function refused(frame: ErrorFrame, named: Membership | undefined): void {
-    const { re, code, retry_after_ms = 0 } = frame;
-    const now = platform.now();
-    if (publishes.refuse(frame, now, pacer.pause) || pages.refuse(frame, now, pacer.pause)) return;
-    const fault = errorOf(frame);
-    // An error need not name the room whose join it refuses.
-    const asker = [...rooms.values()].find((room) => re && room.asked(re));
-    if (asker && (code === "unavailable" || code === "rate_limited")) {
-      const backoff = backoffMs(asker.failures++, platform.random(), timing);
-      asker.retryJoin(now + Math.min(Math.max(retry_after_ms, backoff), timing.maxHintMs));
-    } else if (asker?.state === "joining") {
-      end(asker, fault);
-    } else if (named) {
-      named.tell("error", fault);
-    } else {
-      emitter.emit("error", fault);
-    }
-  }
 
   /**
    * A key protects a repeat only for the same user (P-31), and what one user wrote must not go out in another's name.
@@ -206,18 +184,18 @@ export function createTraffic(parts: TrafficParts): Traffic {
   function noteUser(user: string): void {
     const isSamePerson = ownUser.startsWith("~") && user.startsWith("~");
     if (ownUser && ownUser !== user) {
-      publishes.fail(new FanfareError("user_changed"), (_, isUnsure) => isUnsure || !isSamePerson);
+      const error = new FanfareError("user_changed");
+      requests.fail(error, ({ kind }, isUnsure) => isUnsure || (kind === "publish" && !isSamePerson));
     }
     ownUser = user;
   }
 
   return {
     join(name, options) {
-      let room = rooms.get(name);
-      room?.want(options);
-      room ??= new Membership(name, findSpec(name), options);
+      const known = rooms.get(name);
+      const room = known ?? new Membership(name, findSpec(name), options);
       rooms.set(name, room);
-      changed();
+      if (!known || known.wants(options)) askJoin(room);
       return createRoom(room, owner);
     },
     flush,
@@ -235,17 +213,15 @@ export function createTraffic(parts: TrafficParts): Traffic {
     },
     suspend() {
       isOnline = false;
-      publishes.suspend();
-      pages.suspend();
-      for (const room of rooms.values()) room.suspend();
+      requests.suspend();
+      for (const room of rooms.values()) if (room.suspend()) askJoin(room);
     },
     giveUp() {
-      const error = new FanfareError("stopped");
       isGivenUp = true;
-      publishes.fail(error);
-      pages.fail(error);
+      requests.fail(new FanfareError("stopped"), ({ kind }) => kind !== "join");
     },
     frame(frame) {
+      if (requests.answer(frame, platform.now(), pacer.pause)) return changed();
       const { room: name } = frame as { room?: string };
       const room = rooms.get(name ?? "");
       switch (frame.type) {
@@ -260,18 +236,10 @@ export function createTraffic(parts: TrafficParts): Traffic {
           return room?.gap(frame);
         case "presence":
           return room?.changed(frame, ownUser);
-        case "ack":
-          publishes.answer(frame.re, frame);
-          break;
-        case "history":
-          pages.answer(frame.re, frame);
-          break;
         case "error":
-          refused(frame, room);
-          break;
-        case "joined":
-          room?.joined(frame);
-          break;
+          if (room) room.tell("error", errorOf(frame));
+          else emitter.emit("error", errorOf(frame));
+          return;
         case "left": {
           const { reason } = frame;
           // Without a reason it answers a `leave`, and that membership is over already.
@@ -279,7 +247,6 @@ export function createTraffic(parts: TrafficParts): Traffic {
           end(room, new FanfareError(reason === "removed" ? "left" : reason, { room: name }), reason);
         }
       }
-      changed();
     },
   };
 }

@@ -75,7 +75,7 @@ export type ClientStatus =
   | { readonly state: "connecting" }
   | { readonly state: "online"; readonly user: string; readonly connection: string }
   | { readonly state: "waiting"; readonly retryInMs: number; readonly cause: Cause }
-  | { readonly state: "offline" }
+  | { readonly state: "offline"; readonly cause: Cause }
   | { readonly state: "stopped"; readonly cause: Cause };
 
 export interface ClientEvents {
