@@ -17,29 +17,41 @@ export interface PathOwner {
 export function takePath(server: Server, owner: PathOwner): () => void {
   const own = Object.getOwnPropertyDescriptor(server, "emit");
   const emit = server.emit;
+  let isAttached = true;
   const wrapped = function (this: Server, event: string, ...args: unknown[]): boolean {
+    const isAsked = isAttached && (event === "upgrade" || event === "request");
+    if (!isAsked || !owner.owns(args[0] as IncomingMessage)) {
+      return Reflect.apply(emit, this, [event, ...args]) as boolean;
+    }
     const request = args[0] as IncomingMessage;
-    if (event === "upgrade" && owner.owns(request)) {
-      owner.upgrade(request, args[1] as Duplex, args[2] as Buffer);
-      return true;
-    }
-    if (event === "request" && owner.owns(request)) {
-      owner.request(request, args[1] as ServerResponse);
-      return true;
-    }
-    return Reflect.apply(emit, this, [event, ...args]) as boolean;
+    if (event === "upgrade") owner.upgrade(request, args[1] as Duplex, args[2] as Buffer);
+    else owner.request(request, args[1] as ServerResponse);
+    return true;
   };
   Object.defineProperty(server, "emit", { value: wrapped, configurable: true, writable: true });
   // Node gives upgrades to a server only while it has a listener for them.
-  const others = (_request: IncomingMessage, socket: Duplex): void => {
-    if (server.listenerCount("upgrade") === 1) writeRefusal(socket, refusal(404, "nothing here speaks WebSocket"));
-  };
+  const others = Object.assign(
+    (_request: IncomingMessage, socket: Duplex): void => {
+      if (answersForAll(server, others)) writeRefusal(socket, refusal(404, "nothing here speaks WebSocket"));
+    },
+    { [isFallback]: true },
+  );
   server.on("upgrade", others);
   return () => {
+    isAttached = false;
     server.off("upgrade", others);
     // Someone may have wrapped it after us; then ours stays in the chain, as a pass-through that owns nothing.
     if (server.emit !== wrapped) return;
     if (own === undefined) Reflect.deleteProperty(server, "emit");
     else Object.defineProperty(server, "emit", own);
   };
+}
+
+/** Known to other copies of this package in the process, too. */
+const isFallback = Symbol.for("fanfare.upgrade-fallback");
+
+/** Whether the server has none but our own fallbacks, one for each hub, and this one is the first. */
+function answersForAll(server: Server, fallback: unknown): boolean {
+  const listeners = server.listeners("upgrade");
+  return listeners[0] === fallback && listeners.every((listener) => isFallback in listener);
 }

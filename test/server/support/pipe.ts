@@ -1,6 +1,6 @@
 import { Duplex } from "node:stream";
 import { WebSocket } from "ws";
-import type { Json, JsonObject } from "../../../src/protocol/json.ts";
+import type { JsonObject } from "../../../src/protocol/json.ts";
 import { Outbox, type OutboxOwner } from "../../../src/server/outbox.ts";
 import type { Turn } from "../../../src/server/turn.ts";
 import { payloads } from "../../../src/server/wire.ts";
@@ -46,7 +46,7 @@ export class Pipe extends Duplex {
 
 /** A WebSocket as far as an outbox looks at it. */
 export class FakeSocket {
-  readonly OPEN = WebSocket.OPEN;
+  readonly OPEN: number = WebSocket.OPEN;
   readyState: number = WebSocket.OPEN;
   bufferedAmount = 0;
   readonly sent: string[] = [];
@@ -56,11 +56,16 @@ export class FakeSocket {
   }
 }
 
+export interface OwnerOptions {
+  readonly deflated?: boolean;
+  readonly outboxBytes?: number;
+}
+
 /** The owner of an outbox, over a `Pipe`. */
 export class Owner implements OutboxOwner {
   readonly turn: Turn;
-  readonly pipe = new Pipe();
-  readonly fake = new FakeSocket();
+  readonly pipe: Pipe = new Pipe();
+  readonly fake: FakeSocket = new FakeSocket();
   readonly stream: Duplex = this.pipe;
   readonly socket: WebSocket = this.fake as unknown as WebSocket;
   readonly deflated: boolean;
@@ -68,7 +73,7 @@ export class Owner implements OutboxOwner {
   readonly outbox: Outbox;
   overflows = 0;
 
-  constructor(turn: Turn, { deflated = false, outboxBytes = 1_048_576 } = {}) {
+  constructor(turn: Turn, { deflated = false, outboxBytes = 1_048_576 }: OwnerOptions = {}) {
     this.turn = turn;
     this.deflated = deflated;
     this.outboxBytes = outboxBytes;
@@ -96,8 +101,4 @@ export function textsOf(bytes: Buffer): string[] {
 /** What was queued for the end of this turn of the event loop, and all that it brought about, has run. */
 export async function turnEnded(turns = 3): Promise<void> {
   for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-export function field(frame: JsonObject, name: string): Json {
-  return frame[name] ?? null;
 }
