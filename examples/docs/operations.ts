@@ -1,8 +1,8 @@
-import { createServer, type Server } from "node:http";
+import { createServer } from "node:http";
 import type { Hub } from "fanfare";
 
 // #region shutdown
-export function serveHub(hub: Pick<Hub, "ready" | "attach" | "close">): { server: Server; stop: () => Promise<void> } {
+export function serveHub(hub: Pick<Hub, "ready" | "attach" | "close">, drainMs = 5_000) {
   const server = createServer((request, response) => {
     void (async () => {
       if (request.url === "/healthz") return response.end("up");
@@ -16,7 +16,7 @@ export function serveHub(hub: Pick<Hub, "ready" | "attach" | "close">): { server
   hub.attach(server);
 
   const stop = async (): Promise<void> => {
-    await hub.close({ drainMs: 5_000 }); // not ready, clients told, closed one after the other, the log on disk
+    await hub.close({ drainMs }); // not ready, clients told, closed one after the other, the log on disk
     server.close();
     server.closeAllConnections();
   };

@@ -1,0 +1,354 @@
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createHub, signToken, type Hub } from "fanfare";
+import { createClient, type Client, type ClientStatus, type MessageOf } from "fanfare/client";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { WebSocket } from "ws";
+import { exchange, giveTicket, provider, rotating, sessionHub } from "../../examples/docs/auth.ts";
+import { durableHub } from "../../examples/docs/durable.ts";
+import { chatHub, type Store } from "../../examples/docs/handlers.ts";
+import { serveHub } from "../../examples/docs/operations.ts";
+import { look, moderate, orderSent, toSome } from "../../examples/docs/publish.ts";
+import { serve, talk } from "../../examples/docs/readme.ts";
+import { send, timeline } from "../../examples/docs/resume.ts";
+import { rooms } from "../../examples/docs/rooms.ts";
+import { connect, openChat } from "../../examples/docs/start-client.ts";
+import { hub as startHub, server as startServer } from "../../examples/docs/start.ts";
+import { start } from "../cli/process.ts";
+
+const secret = "a secret for the docs' examples, 32 bytes";
+type Rooms = typeof rooms;
+
+function tokenOf(user: string, patterns = ["**"]): string {
+  return signToken({ secret, user, rooms: patterns, expiresInMs: 60_000 });
+}
+
+async function listen(hub: Pick<Hub, "listen" | "close">): Promise<string> {
+  const { url, server } = await hub.listen();
+  onTestFinished(async () => {
+    await hub.close({ drainMs: 0 });
+    server.close();
+  });
+  return `${url}/ws`;
+}
+
+async function listenOn(server: Server): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function clientOf(url: string, user: string): Client<Rooms> {
+  const client = createClient({ url, rooms, WebSocket, token: tokenOf(user) });
+  onTestFinished(() => client.close());
+  client.connect();
+  return client;
+}
+
+/** Resolves with the next value of an event that fits. */
+function next<T>(
+  on: (listener: (value: T) => void) => () => void,
+  fits: (value: T) => boolean = () => true,
+): Promise<T> {
+  return new Promise((resolve) => {
+    const off = on((value) => {
+      if (!fits(value)) return;
+      off();
+      resolve(value);
+    });
+  });
+}
+
+function status(client: Pick<Client, "on">, state: ClientStatus["state"]): Promise<ClientStatus> {
+  return next<ClientStatus>(
+    (listener) => client.on("status", listener),
+    (value) => value.state === state,
+  );
+}
+
+/** Collects values; `has` resolves once so many are there. */
+function collector<T>() {
+  const values: T[] = [];
+  const waiting: { count: number; resolve: () => void }[] = [];
+  return {
+    values,
+    add: (value: T): void => {
+      values.push(value);
+      for (const one of waiting) if (values.length >= one.count) one.resolve();
+    },
+    has: (count: number): Promise<void> =>
+      values.length >= count ? Promise.resolve() : new Promise((resolve) => void waiting.push({ count, resolve })),
+  };
+}
+
+describe("the README's ten lines", () => {
+  it("show what was said before and after joining", async () => {
+    const { hub, url } = await serve(0);
+    onTestFinished(() => hub.close({ drainMs: 0 }));
+    const shown = collector<MessageOf>();
+    const client = await talk(url, WebSocket, shown.add);
+    onTestFinished(() => client.close());
+    await shown.has(2);
+    expect(shown.values).toMatchObject([
+      { offset: 1, event: "said", data: { text: `hello from ${url}` }, replay: true },
+      { offset: 2, event: "said", data: { text: "hi" }, replay: false },
+    ]);
+  });
+});
+
+describe("getting started", () => {
+  it("two clients see each other, their messages and their typing", async () => {
+    const page = await listenOn(startServer);
+    onTestFinished(() => startHub.close({ drainMs: 0 }));
+    const first = connect(page, WebSocket);
+    const second = connect(page, WebSocket);
+    onTestFinished(() => [first, second].forEach((client) => client.close()));
+    const shown = collector<string>();
+    const room = openChat(first, shown.add);
+    await next((listener) => room.on("joined", listener));
+    const other = second.join("chat/lobby");
+    await next((listener) => other.on("joined", listener));
+    other.signal("typing", null);
+    await other.publish("said", { text: "hello" });
+    await shown.has(3);
+    expect(shown.values).toContain("1 here: ann");
+    expect(shown.values).toContain("ann is typing");
+    expect(shown.values).toContain("ann: hello");
+  });
+});
+
+describe("rooms and their contract", () => {
+  const store: Store = {
+    isMember: async (user) => user !== "eve",
+    isMuted: async (user) => user === "bob",
+    save: async () => 7,
+  };
+
+  it("handlers let in, change, refuse and answer", async () => {
+    const hub = chatHub(secret, store);
+    const url = await listen(hub);
+    const ann = clientOf(url, "ann").join("chat/lobby");
+    const message = next((listener) => ann.on("message", listener));
+    expect(await ann.publish("said", { text: "  darn it " })).toMatchObject({ offset: 1, result: { id: 7 } });
+    expect(await message).toMatchObject({ data: { text: "d*** it" }, from: "ann" });
+
+    const bob = clientOf(url, "bob").join("chat/lobby");
+    await expect(bob.publish("said", { text: "psst" })).rejects.toMatchObject({ code: "forbidden" });
+    await expect(ann.publish("said", { text: "" })).rejects.toMatchObject({ code: "invalid_data" });
+
+    const eve = clientOf(url, "eve").join("chat/lobby");
+    expect(await next((listener) => eve.on("left", listener))).toMatchObject({ reason: "forbidden" });
+    const admin = clientOf(url, "zoe").join("chat/lobby", { data: { name: "admin" } });
+    expect(await next((listener) => admin.on("left", listener))).toMatchObject({ reason: "invalid_data" });
+  });
+
+  it("the server publishes from anywhere: to a room, to a user, to all but one, to one", async () => {
+    const hub = createHub({ rooms, auth: async ({ token }) => ({ user: token }) });
+    const url = await listen(hub);
+    const client = createClient({ url, rooms, WebSocket, token: "ann" });
+    onTestFinished(() => client.close());
+    client.connect();
+    const got = collector<{ event: string; data: unknown }>();
+    const opened = (["orders/42", "@ann", "chat/lobby"] as const).map((name) => client.join(name));
+    for (const room of opened) room.on("message", ({ event, data }) => got.add({ event, data }));
+    await Promise.all(opened.map((room) => next((listener) => room.on("joined", listener))));
+
+    await orderSent(hub);
+    await orderSent(hub);
+    await got.has(5);
+    expect(got.values.map(({ event }) => event).sort()).toEqual(["changed", "changed", "changed", "notice", "notice"]);
+    expect(opened[0]?.rights).not.toContain("publish");
+
+    const { connection = "" } = client.status as { connection?: string };
+    const saved = next((listener) => client.on("signal", listener));
+    await toSome(hub, connection);
+    expect(await saved).toMatchObject({ event: "saved", data: { id: 42 } });
+    expect(await look(hub)).toMatchObject({
+      size: 1,
+      who: [{ user: "ann", data: null }],
+      newest: [{ event: "said", data: { text: "edited" }, from: "ann" }],
+      busy: { rooms: [{ room: "chat/lobby", members: 1 }], more: false },
+    });
+    expect(got.values).toHaveLength(5);
+  });
+
+  it("an operator takes a user out, and away", async () => {
+    const hub = chatHub(secret, { ...store, isMuted: async () => false });
+    const url = await listen(hub);
+    const client = clientOf(url, "bob");
+    const room = client.join("chat/lobby");
+    await next((listener) => room.on("joined", listener));
+    const left = next((listener) => room.on("left", listener));
+    const stopped = status(client, "stopped");
+    await moderate(hub);
+    expect(await left).toMatchObject({ reason: "removed" });
+    expect(await stopped).toMatchObject({ cause: { closeCode: 4003 } });
+    // Its token was made before the revocation.
+    const refused = status(client, "stopped");
+    client.connect();
+    expect(await refused).toMatchObject({ cause: { closeCode: 4001 } });
+  });
+});
+
+describe("authentication", () => {
+  it("takes tokens of the new secret and of the old", async () => {
+    const facts = { path: "/ws", query: new URLSearchParams(), headers: {}, address: "" };
+    for (const one of ["the new secret, 32 random bytes", "the old secret, 32 random bytes"]) {
+      const token = signToken({ secret: one, user: "ann", expiresInMs: 60_000 });
+      expect(await rotating({ kind: "query", token }, facts)).toMatchObject({ user: "ann", rooms: {} });
+    }
+    expect(await rotating({ kind: "query", token: tokenOf("ann") }, facts)).toBeUndefined();
+    // No key set is asked for a token that is none.
+    expect(await provider({ kind: "query", token: "none" }, facts)).toBeUndefined();
+  });
+
+  it("lets a session's cookie in from the app's own origin alone", async () => {
+    const hub = sessionHub(async (session) => (session === "s-1" ? "ann" : undefined));
+    const url = await listen(hub);
+    const frames = (origin: string): Promise<unknown[]> =>
+      new Promise((resolve) => {
+        const socket = new WebSocket(url, "fanfare.v1", { headers: { cookie: "session=s-1", origin } });
+        socket.on("message", (data) => resolve([JSON.parse(String(data))]));
+        socket.on("error", (error) => resolve([error.message]));
+        socket.on("message", () => socket.close());
+      });
+    expect(await frames("https://app.example.com")).toMatchObject([{ type: "welcome", user: "ann" }]);
+    expect(await frames("https://evil.example.com")).toEqual(["Unexpected server response: 403"]);
+  });
+
+  it("gives tickets that are good once", async () => {
+    const hub = createHub({ auth: async ({ token }) => (token === "good" ? { user: "ann" } : undefined) });
+    const url = await listen(hub);
+    const page = await listenOn(createServer((_request, response) => void giveTicket(hub, "ann", response)));
+    const { ticket } = (await (await fetch(page, { method: "POST" })).json()) as { ticket: string };
+    const client = createClient({ url, WebSocket, token: ticket, tokenAs: "ticket" });
+    onTestFinished(() => client.close());
+    const online = status(client, "online");
+    client.connect();
+    expect(await online).toMatchObject({ user: "ann" });
+    const again = createClient({ url, WebSocket, token: ticket, tokenAs: "ticket" });
+    onTestFinished(() => again.close());
+    const stopped = status(again, "stopped");
+    again.connect();
+    expect(await stopped).toMatchObject({ cause: { closeCode: 4001 } });
+  });
+
+  it("exchanges a token for a ticket", async () => {
+    const hub = createHub({ auth: async ({ token }) => (token === "good" ? { user: "ann" } : undefined) });
+    await listen(hub);
+    const tickets = collector<string | undefined>();
+    const page = await listenOn(
+      createServer((request, response) => {
+        void exchange(hub, request).then((ticket) => {
+          tickets.add(ticket);
+          response.end();
+        });
+      }),
+    );
+    await fetch(page, { headers: { authorization: "Bearer good" } });
+    await fetch(page, { headers: { authorization: "Bearer bad" } });
+    expect(tickets.values).toEqual([expect.stringMatching(/^[\w-]{43}$/), undefined]);
+  });
+});
+
+describe("delivery and resume", () => {
+  it("a list of messages survives a lost log: it is loaded anew, and none stands twice", async () => {
+    const first = createHub({ anonymous: true });
+    const { server, url } = await first.listen();
+    const client = createClient({ url: `${url}/ws`, WebSocket, timing: { backoffMs: 1, spreadMs: 1 } });
+    onTestFinished(() => client.close());
+    client.connect();
+    const missing: string[] = [];
+    const { room, messages, loading } = timeline(client, {
+      load: async (news) => (await news.history({ limit: 100 })).messages.map((m) => ({ ...m, replay: true })),
+      missing: (reason) => missing.push(reason),
+    });
+    const came = collector<unknown>();
+    room.on("message", came.add);
+    await next((listener) => room.on("joined", listener));
+    await first.room("news").publish("said", { text: "one" });
+    await first.room("news").publish("said", { text: "two" });
+    await came.has(2);
+    expect(messages().map(({ data }) => data)).toEqual([{ text: "one" }, { text: "two" }]);
+
+    // Another life of the log, in memory, at the same address.
+    const reset = next((listener) => room.on("reset", listener));
+    await first.close({ drainMs: 0 });
+    await new Promise((resolve) => server.close(resolve));
+    const second = createHub({ anonymous: true });
+    await second.start();
+    await second.room("news").publish("said", { text: "three" });
+    const again = await second.listen({ port: Number(new URL(url).port) });
+    onTestFinished(async () => {
+      await second.close({ drainMs: 0 });
+      again.server.close();
+    });
+    expect(await reset).toMatchObject({ reason: "epoch" });
+    await loading();
+    expect(messages().map(({ data }) => data)).toEqual([{ text: "three" }]);
+    expect(missing).toEqual(["epoch"]);
+  });
+
+  it("a publish is kept, or not, or nobody knows", async () => {
+    const hub = createHub({ anonymous: true });
+    const url = await listen(hub);
+    const client = createClient({ url, WebSocket });
+    client.connect();
+    const room = client.join("news");
+    expect(await send(room, "one")).toBe("kept at 1");
+    client.close();
+    expect(await send(room, "two")).toBe("not kept: stopped");
+  });
+
+  it("the durable log is there after a restart", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "fanfare-docs-"));
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+    const first = durableHub(directory);
+    await first.start();
+    await first.room("news").publish("said", { text: "kept" });
+    await first.close({ drainMs: 0 });
+    const second = durableHub(directory);
+    await second.start();
+    onTestFinished(() => second.close({ drainMs: 0 }));
+    expect(await second.room("news").history()).toMatchObject([{ offset: 1, data: { text: "kept" } }]);
+  });
+});
+
+describe("operations", () => {
+  it("a hub that is closing is not ready, and its clients are told to come back", async () => {
+    const hub = createHub({ anonymous: true });
+    const { server, stop } = serveHub(hub, 100);
+    const page = await listenOn(server);
+    expect((await fetch(`${page}/healthz`)).status).toBe(200);
+    expect((await fetch(`${page}/readyz`)).status).toBe(200);
+    const socket = new WebSocket(`${page.replace("http", "ws")}/ws`);
+    const types: string[] = [];
+    socket.on("message", (data) => types.push((JSON.parse(String(data)) as { type: string }).type));
+    await once(socket, "message");
+    const closed = once(socket, "close");
+    const stopping = stop();
+    expect(await hub.ready()).toEqual({ ready: false, reasons: ["draining"] });
+    const [code] = (await closed) as [number];
+    expect({ code, types }).toEqual({ code: 1012, types: ["welcome", "drain"] });
+    await stopping;
+    process.removeAllListeners("SIGTERM");
+  });
+});
+
+describe("the command's config", () => {
+  it("declares rooms and handlers for fanfare serve", async () => {
+    const config = join(import.meta.dirname, "../../examples/docs/fanfare.config.mjs");
+    const running = start(["serve", "--port", "0", "--backend", "memory", "--config", config]);
+    const client = createClient({ url: `${await running.url}/ws`, WebSocket });
+    onTestFinished(() => client.close());
+    client.connect();
+    const room = client.join("chat/lobby");
+    expect(await room.publish("said", { text: "hello" })).toMatchObject({ offset: 1 });
+    await expect(room.publish("said", { word: "hello" })).rejects.toMatchObject({ code: "invalid_data" });
+  });
+});
