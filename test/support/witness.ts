@@ -3,6 +3,8 @@ import type { TestServer } from "./server.ts";
 import { connectAs, type Peer } from "./socket.ts";
 
 const servedWithinMs = 100;
+/** On a busy machine one answer may come late for no fault of the server's; a server that is blocked is late with all. */
+const maxTries = 5;
 const cleanWithinMs = 3_000;
 
 /**
@@ -33,6 +35,24 @@ export class Witness {
 
   async sees(): Promise<void> {
     if (!this.#server.alive) throw new Error(`the server has ended:\n${this.#server.output.slice(-2_000)}`);
+    await this.#isServed();
+    await this.#nothingLeft();
+  }
+
+  end(): void {
+    this.#peer.destroy();
+  }
+
+  async #isServed(): Promise<void> {
+    let tookMs = 0;
+    for (let i = 0; i < maxTries; i++) {
+      tookMs = await this.#publish();
+      if (tookMs < servedWithinMs) return;
+    }
+    throw new Error(`another client was served after ${tookMs} ms`);
+  }
+
+  async #publish(): Promise<number> {
     const id = String(++this.#publishes);
     const startedAt = performance.now();
     this.#peer.send({ type: "publish", id, room: this.#room, event: "e", data: id, echo: false });
@@ -40,13 +60,7 @@ export class Witness {
       { type: "ack", re: id, offset: this.#publishes },
       { type: "skip", room: this.#room, offset: this.#publishes },
     ]);
-    const tookMs = performance.now() - startedAt;
-    if (tookMs >= servedWithinMs) throw new Error(`another client was served after ${tookMs} ms`);
-    await this.#nothingLeft();
-  }
-
-  end(): void {
-    this.#peer.destroy();
+    return performance.now() - startedAt;
   }
 
   /** The process holds no more sockets than before. */

@@ -17,9 +17,13 @@ const { cases } = readVectors<{ cases: Case[] }>("parse.json");
 describe("a client's text becomes a frame or a refusal", () => {
   it.each(cases)("$name", (given) => {
     const parsed = parseClientFrame(expand(given.text, given));
-    const wanted = given.frame === undefined ? undefined : expand(given.frame, given, (text) => JSON.parse(`"${text}"`) as string);
+    const wanted =
+      given.frame === undefined ? undefined : expand(given.frame, given, (text) => JSON.parse(`"${text}"`) as string);
     if (parsed.ok) expect(present(parsed.frame)).toEqual(wanted);
-    else expect(present({ ...parsed.refusal, message: undefined })).toEqual(present({ code: given.error, re: given.re, room: given.room }));
+    else
+      expect(present({ ...parsed.refusal, message: undefined })).toEqual(
+        present({ code: given.error, re: given.re, room: given.room }),
+      );
   });
 
   it("never repeats a value from outside in its message", () => {
@@ -28,7 +32,9 @@ describe("a client's text becomes a frame or a refusal", () => {
   });
 
   it("leaves the prototypes as they were", () => {
-    parseClientFrame('{"type":"publish","room":"a","event":"e","data":{"__proto__":{"polluted":1}},"__proto__":{"polluted":1}}');
+    parseClientFrame(
+      '{"type":"publish","room":"a","event":"e","data":{"__proto__":{"polluted":1}},"__proto__":{"polluted":1}}',
+    );
     expect(({} as { polluted?: number }).polluted).toBeUndefined();
   });
 });

@@ -9,7 +9,9 @@ const rows = cases.flatMap(({ pattern, matches: yes, not }) => [
 ]);
 
 describe("a pattern of rights", () => {
-  it.each(rows)("$pattern on $room: $isMatch", ({ pattern, room, isMatch }) => expect(matches(pattern, room)).toBe(isMatch));
+  it.each(rows)("$pattern on $room: $isMatch", ({ pattern, room, isMatch }) =>
+    expect(matches(pattern, room)).toBe(isMatch),
+  );
 
   it("takes no longer than its length allows, however many stars it has", () => {
     const startedAt = performance.now();

@@ -36,7 +36,7 @@ async function publishFor(ms: number, publisher: Peer, reader: Peer, room: strin
   for (let n = 1; performance.now() - startedAt < ms; n++) {
     const sentAt = performance.now();
     publisher.send({ type: "publish", room, event: "e", data: payload, echo: false });
-    await reader.expect({ type: "message", offset: n });
+    await reader.expect({ type: "message" });
     tookMs.push(performance.now() - sentAt);
     const dueInMs = startedAt + n * 5 - performance.now();
     if (dueInMs > 0) await new Promise((resolve) => setTimeout(resolve, dueInMs));
@@ -48,6 +48,7 @@ describe("a reader that stops reading while 10 MB a second come", () => {
   it("is cut off, costs little memory, and others do not wait for it", async () => {
     const { peer: publisher } = await member("ann", "stalled");
     const { peer: reader } = await member("bob", "stalled");
+    const usualMs = await publishFor(1_500, publisher, reader, "stalled");
     const stalled = await rawConnectAs(server, makeToken({ sub: "cid", rooms: ["**"] }));
     stalled.frame({ type: "join", room: "stalled" });
     await stalled.nextJson();
@@ -57,7 +58,7 @@ describe("a reader that stops reading while 10 MB a second come", () => {
     // The log itself holds 1,000 messages of 50 kB: what grows beyond it is the stalled reader's.
     const logBytes = 600 * payload.length;
     expect(server.rssBytes() - before - logBytes).toBeLessThan(64 * megabyte);
-    expect(p99Ms).toBeLessThan(50);
+    expect(p99Ms).toBeLessThan(2 * usualMs + 25);
     const { joined } = await member("watcher", "stalled");
     expect(joined["members"]).toBe(4);
     stalled.socket.resume();
