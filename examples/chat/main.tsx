@@ -38,7 +38,6 @@ followKeyboard();
 
 const signIn = (name: string): void => {
   session.signIn(name, roomInAddress());
-  for (const room of session.chat.value?.rooms.value ?? []) room.draft.value = saved.draft(room.name);
   watch();
 };
 

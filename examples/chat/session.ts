@@ -30,7 +30,9 @@ export class Session {
   signIn(name: string, first: string): void {
     this.#saved.name = name;
     const client = createClient({ url: "/ws", token: () => fetchToken(name), rooms });
-    this.#chat.value = new Chat({ client, me: name, host, rooms: this.#saved.rooms, first });
+    const { rooms: joined } = this.#saved;
+    const draftOf = (room: string): string => this.#saved.draft(room);
+    this.#chat.value = new Chat({ client, me: name, host, rooms: joined, first, draftOf });
   }
 
   signOut(): void {

@@ -26,6 +26,8 @@ export interface ChatParts {
   readonly rooms: readonly string[];
   /** The room to show first. */
   readonly first: string;
+  /** What was being written in a room when the page was last left. */
+  draftOf(room: string): string;
 }
 
 /** All that one person has open in one tab. Knows no page: a view shows it. */
@@ -116,9 +118,9 @@ export class Chat {
   }
 
   #makeRoom(name: string): ChatRoom {
-    const { client, me, host } = this.#parts;
+    const { client, me, host, draftOf } = this.#parts;
     const isSeen = (room: ChatRoom): boolean => this.isWatched.value && this.#shown.value === room;
-    return new ChatRoom(name, { client, me, host, isSeen });
+    return new ChatRoom(name, { client, me, host, draft: draftOf(name), isSeen });
   }
 }
 

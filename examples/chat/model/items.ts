@@ -36,7 +36,18 @@ export function layOut(timeline: Timeline, me: string, unreadFrom: string | unde
     for (const message of run.messages) place(items, bubbleOf(message, me), message.id === unreadFrom);
   }
   for (const { key, text, at, delivery } of timeline.pending) {
-    const own: Bubble = { type: "bubble", id: key, from: me, text, at, own: true, delivery, key, first: true, last: true };
+    const own: Bubble = {
+      type: "bubble",
+      id: key,
+      from: me,
+      text,
+      at,
+      own: true,
+      delivery,
+      key,
+      first: true,
+      last: true,
+    };
     place(items, own, false);
   }
   return items;
@@ -46,7 +57,18 @@ function bubbleOf({ id, from, text, at, key }: Message, me: string): Bubble {
   const own = from === me;
   // The key keeps the row's element in place; others' keys are others' words, and could collide.
   const row = own && key !== undefined ? key : id;
-  return { type: "bubble", id: row, from, text, at, own, delivery: own ? kept : undefined, key, first: true, last: true };
+  return {
+    type: "bubble",
+    id: row,
+    from,
+    text,
+    at,
+    own,
+    delivery: own ? kept : undefined,
+    key,
+    first: true,
+    last: true,
+  };
 }
 
 function place(items: Item[], bubble: Bubble, beginsUnread: boolean): void {

@@ -1,4 +1,4 @@
-import { batch, type ReadonlySignal, signal } from "@preact/signals";
+import { batch, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Client, MessageOf, PastMessageOf, Room } from "fanfare/client";
 import type { ChatContract, ChatSpec } from "../rooms.ts";
 import type { Host } from "./host.ts";
@@ -20,6 +20,7 @@ export interface RoomParts {
   readonly client: Client<ChatContract>;
   readonly me: string;
   readonly host: Host;
+  readonly draft: string;
   /** Whether the person looks at this room now. */
   isSeen(room: ChatRoom): boolean;
 }
@@ -29,7 +30,7 @@ export class ChatRoom {
   readonly name: string;
   readonly typing: Typing;
   readonly outgoing: Outgoing;
-  readonly draft = signal("");
+  readonly draft: Signal<string>;
   readonly #parts: RoomParts;
   readonly #timeline = signal(timelines.emptyTimeline);
   readonly #members = signal<readonly Member[]>([]);
@@ -46,6 +47,7 @@ export class ChatRoom {
   constructor(name: string, parts: RoomParts) {
     this.name = name;
     this.#parts = parts;
+    this.draft = signal(parts.draft);
     this.typing = new Typing(parts.host);
     this.outgoing = new Outgoing({ now: parts.host.now, timeline: this.#timeline, handle: () => this.#handle });
     this.#handle = this.#join(undefined);
@@ -148,10 +150,9 @@ export class ChatRoom {
       if (from !== undefined && from !== me) this.typing.heard(from);
     });
     room.on("presence", ({ left }) => batch(() => this.#membersChanged(room, left)));
-    room.on("left", (left) => {
-      this.#refusal.value = whyLeft(left);
-      this.typing.clear();
-    });
+    room.on("left", (left) => (this.#refusal.value = whyLeft(left)));
+    // Who typed when the connection was lost may have stopped long since.
+    room.on("state", () => this.typing.clear());
     return room;
   }
 

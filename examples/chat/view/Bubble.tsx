@@ -11,7 +11,11 @@ export function Bubble({ bubble, outgoing }: { bubble: BubbleItem; outgoing: Out
   const from = bubble.from ?? "Server";
   const classes = ["bubble-row", own ? "own" : "other", first && "first", last && "last", delivery?.kind];
   return (
-    <article class={classes.filter(Boolean).join(" ")} data-testid="message" aria-label={`${own ? "You" : from}, ${timeOf(at)}`}>
+    <article
+      class={classes.filter(Boolean).join(" ")}
+      data-testid="message"
+      aria-label={`${own ? "You" : from}, ${timeOf(at)}`}
+    >
       {!own && <div class="bubble-avatar">{last && <Avatar name={from} />}</div>}
       <div class="bubble-stack">
         {first && !own && (
@@ -24,7 +28,8 @@ export function Bubble({ bubble, outgoing }: { bubble: BubbleItem; outgoing: Out
             {text}
           </span>
           <span class="facts">
-            <time dateTime={new Date(at).toISOString()}>{timeOf(at)}</time>
+            {/* One time for a group: its last message's. */}
+            {last && <time dateTime={new Date(at).toISOString()}>{timeOf(at)}</time>}
             {delivery !== undefined && <Delivery delivery={delivery} />}
           </span>
         </div>
@@ -46,7 +51,7 @@ export function Bubble({ bubble, outgoing }: { bubble: BubbleItem; outgoing: Out
   );
 }
 
-const emoji = /^(?:(?:\p{RI}{2}|\p{ExtPict}[\u{FE0F}\u{1F3FB}-\u{1F3FF}]?(?:\u200D\p{ExtPict}\uFE0F?)*)\s*){1,3}$/u;
+const emoji = /^(?:(?:\p{RI}{2}|\p{ExtPict}(?:\uFE0F|\p{EMod})?(?:\u200D\p{ExtPict}\uFE0F?)*)\s*){1,3}$/u;
 
 /** Up to three, and nothing else: shown large. */
 function isEmoji(text: string): boolean {

@@ -12,12 +12,13 @@ import { Sidebar } from "./Sidebar.tsx";
 import { TypingLine } from "./TypingLine.tsx";
 import { useIsNarrow } from "./useIsNarrow.ts";
 
-/** Rooms, messages, people: three columns where there is room, drawers over the messages where there is not. */
 export type Drawer = "rooms" | "people" | undefined;
 
+/** Rooms, messages, people: three columns where there is room, drawers over the messages where there is not. */
 export function ChatPage({ chat, signOut }: { chat: Chat; signOut: () => void }): VNode {
   const [drawer, setDrawer] = useState<Drawer>(undefined);
   const room = chat.shown.value;
+  const isOnline = chat.connection.value.status.state === "online";
   const roomsAreDrawer = useIsNarrow(760);
   const peopleAreDrawer = useIsNarrow(1080);
   useEffect(() => setDrawer(undefined), [room]);
@@ -35,18 +36,24 @@ export function ChatPage({ chat, signOut }: { chat: Chat; signOut: () => void })
   const isCovered = drawer !== undefined && (drawer === "rooms" ? roomsAreDrawer : peopleAreDrawer);
   return (
     <div class="page">
-      <Sidebar chat={chat} signOut={signOut} isOpen={drawer === "rooms"} isHidden={roomsAreDrawer && drawer !== "rooms"} />
+      <Sidebar
+        chat={chat}
+        signOut={signOut}
+        isOpen={drawer === "rooms"}
+        isHidden={roomsAreDrawer && drawer !== "rooms"}
+      />
       <main class="conversation" inert={isCovered}>
         <RoomHeader chat={chat} room={room} open={setDrawer} />
         <ConnectionBanner chat={chat} signOut={signOut} />
         <MessageList key={room.name} room={room} me={chat.me} />
         <Refusal room={room} />
         <TypingLine room={room} />
-        <Composer key={`to ${room.name}`} room={room} isOnline={chat.connection.value.status.state === "online"} />
+        <Composer key={`to ${room.name}`} room={room} isOnline={isOnline} />
       </main>
       <Members
         room={room}
         me={chat.me}
+        isOnline={isOnline}
         isOpen={drawer === "people"}
         isHidden={peopleAreDrawer && drawer !== "people"}
         close={() => setDrawer(undefined)}

@@ -16,7 +16,11 @@ export function ConnectionBanner({ chat, signOut }: { chat: Chat; signOut: () =>
       return wasOnline ? <Banner tone="calm" words="Reconnecting…" detail={promise} /> : null;
     case "waiting":
       return (
-        <Banner tone="warn" words={<Countdown why={whyWaiting(status)} until={since + status.retryInMs} />} detail={promise}>
+        <Banner
+          tone="warn"
+          words={<Countdown why={whyWaiting(status)} until={since + status.retryInMs} />}
+          detail={promise}
+        >
           <button type="button" onClick={retry}>
             Retry now
           </button>
@@ -44,7 +48,7 @@ export function ConnectionBanner({ chat, signOut }: { chat: Chat; signOut: () =>
   }
 }
 
-const promise = "What you write is kept, and sent as soon as the server is back.";
+const promise = "What you write is sent when it is back.";
 
 interface BannerProps {
   readonly tone: "calm" | "warn" | "bad";

@@ -38,7 +38,8 @@ function EdgeWords({ room, run, isStart }: { room: ChatRoom; run: Run; isStart: 
       </button>
     );
   }
-  if (run.older !== "none") return <span class="loading">{isStart ? "Loading older messages…" : "Loading what was missed…"}</span>;
+  if (run.older !== "none")
+    return <span class="loading">{isStart ? "Loading older messages…" : "Loading what was missed…"}</span>;
   if (isStart) return run.messages.length > 0 ? <span>This is where #{room.name} begins.</span> : null;
   return (
     <span class="gap" role="note" data-testid="gap">

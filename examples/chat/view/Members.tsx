@@ -6,19 +6,22 @@ import { Icon } from "./Icon.tsx";
 interface MembersProps {
   readonly room: ChatRoom;
   readonly me: string;
+  readonly isOnline: boolean;
   readonly isOpen: boolean;
   readonly isHidden: boolean;
   close(): void;
 }
 
-export function Members({ room, me, isOpen, isHidden, close }: MembersProps): VNode {
+export function Members({ room, me, isOnline, isOpen, isHidden, close }: MembersProps): VNode {
   const members = room.members.value;
   const typing = room.typing.users.value;
   const count = room.memberCount.value;
   return (
     <aside class={isOpen ? "members open" : "members"} inert={isHidden} aria-label="People in this room">
       <header>
-        <h2 class="caption">Here now · {count}</h2>
+        <h2 class="caption">
+          {isOnline ? "Here now" : "Last seen here"} · {count}
+        </h2>
         <button type="button" class="plain close" aria-label="Close" onClick={close}>
           <Icon name="close" />
         </button>

@@ -1,14 +1,14 @@
 import type { VNode } from "preact";
 import { useState } from "preact/hooks";
 import { userNameOf } from "../session.ts";
+import { fieldOf } from "./fieldOf.ts";
 import { Logo } from "./Logo.tsx";
 
 export function SignIn({ signIn }: { signIn: (name: string) => void }): VNode {
   const [fault, setFault] = useState<string | undefined>(undefined);
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    const name = userNameOf(String(new FormData(form).get("name")));
+    const name = userNameOf(fieldOf(event.currentTarget as HTMLFormElement, "name"));
     if (name === undefined) setFault("A name has 1 to 32 characters and does not begin with ~.");
     else signIn(name);
   };
