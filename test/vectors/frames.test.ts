@@ -22,6 +22,7 @@ describe("a client takes what a server sends", () => {
     let told = 0;
     room.on("message", (message) => seen.push(message.data));
     room.on("gap", () => told++);
+    room.on("reset", () => told++);
     const socket = await world.online();
     await world.admit("r", { cursor: undefined, ...(JSON.parse(first) as Record<string, unknown>) });
     for (const text of rest) socket.says(text);
