@@ -19,6 +19,7 @@ import { rooms } from "../../examples/docs/rooms.ts";
 import { connect, openChat } from "../../examples/docs/start-client.ts";
 import { hub as startHub, server as startServer } from "../../examples/docs/start.ts";
 import { start } from "../cli/process.ts";
+import { blocksOf, readPage } from "./markdown.ts";
 
 const secret = "a secret for the docs' examples, 32 bytes";
 type Rooms = typeof rooms;
@@ -122,7 +123,77 @@ describe("getting started", () => {
   });
 });
 
+describe("what a person types", () => {
+  it("is answered as the page says", async () => {
+    const spoken = blocksOf(readPage("docs/getting-started.md")).find(({ info }) => info === "text spoken");
+    const lines = spoken?.text.trimEnd().split("\n") ?? [];
+    const running = start(["serve", "--dev", "--port", "0", "--backend", "memory"]);
+    const socket = new WebSocket(`${(await running.url).replace("http", "ws")}/ws`);
+    onTestFinished(() => socket.terminate());
+    const got = collector<unknown>();
+    socket.on("message", (data) => got.add(JSON.parse(String(data))));
+    for (const { typed, answers, before } of turnsOf(lines)) {
+      if (typed !== undefined) socket.send(typed);
+      await got.has(before + answers.length);
+      const came = got.values.slice(before);
+      // `ack` and `message` come in either order.
+      for (const answer of answers) expect(came).toContainEqual(answer);
+    }
+    expect(lines.length).toBeGreaterThan(8);
+  });
+});
+
+interface Spoken {
+  readonly typed: string | undefined;
+  readonly answers: unknown[];
+  /** So many frames came before. */
+  readonly before: number;
+}
+
+/** A line that is typed, and the answers up to the next one. */
+function turnsOf(lines: readonly string[]): Spoken[] {
+  const turns: Spoken[] = [{ typed: undefined, answers: [], before: 0 }];
+  for (const line of lines) {
+    const last = turns.at(-1)!;
+    if (line.startsWith("> "))
+      turns.push({ typed: line.slice(2), answers: [], before: last.before + last.answers.length });
+    else last.answers.push(patternOf(JSON.parse(line.slice(2).replaceAll(/:…/g, ':"…"'))));
+  }
+  return turns;
+}
+
+/** The value with `…` standing for anything. */
+function patternOf(value: unknown): unknown {
+  if (value === "…") return expect.anything();
+  if (typeof value === "string" && value.includes("…")) return expect.stringContaining(value.replace("…", ""));
+  if (Array.isArray(value)) return value.map(patternOf);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, patternOf(inner)]));
+}
+
 describe("rooms and their contract", () => {
+  it("a wrong name or payload does not compile, and is refused where it gets through", async () => {
+    const hub = createHub({ rooms, auth: async ({ token }) => ({ user: token }) });
+    const url = await listen(hub);
+    const client = createClient({ url, rooms, WebSocket, token: "ann" });
+    onTestFinished(() => client.close());
+    client.connect();
+    const room = client.join("chat/lobby");
+    // @ts-expect-error -- there is no such event
+    await expect(room.publish("sang", { text: "la" })).rejects.toMatchObject({ code: "unknown_event" });
+    // @ts-expect-error -- text is a string
+    await expect(room.publish("said", { text: 1 })).rejects.toMatchObject({ code: "invalid_data" });
+    // @ts-expect-error -- the same on the server
+    await expect(hub.room("chat/lobby").publish("said", { word: "la" })).rejects.toMatchObject({
+      code: "invalid_data",
+    });
+    // @ts-expect-error -- there is no such room
+    await expect(hub.room("shop/1").publish("said", { text: "la" })).rejects.toMatchObject({ code: "unknown_room" });
+    // @ts-expect-error -- only the server publishes there
+    const order = client.join("orders/42").publish("changed", { state: "sent" });
+    await expect(order).rejects.toMatchObject({ code: "forbidden" });
+  });
+
   const store: Store = {
     isMember: async (user) => user !== "eve",
     isMuted: async (user) => user === "bob",
