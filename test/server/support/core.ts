@@ -1,0 +1,141 @@
+import { BackendUnavailable } from "../../../src/backends/backend.ts";
+import { openContract, type Contract, type Keep } from "../../../src/protocol/contract.ts";
+import type { JsonObject } from "../../../src/protocol/json.ts";
+import type { Identity } from "../../../src/server/auth/identity.ts";
+import { Catalog } from "../../../src/server/catalog.ts";
+import { defaultKeep, resolveLimits, type Limits } from "../../../src/server/options.ts";
+import { Publisher } from "../../../src/server/publisher.ts";
+import { Requests, type RequestContext } from "../../../src/server/requests.ts";
+import type { Room } from "../../../src/server/room.ts";
+import { Rooms } from "../../../src/server/rooms.ts";
+import { Session, type SessionContext, type SessionPeer } from "../../../src/server/session.ts";
+import { Turn } from "../../../src/server/turn.ts";
+import { frameText } from "../../../src/server/wire.ts";
+import { HookedBackend } from "./backend.ts";
+import { FakeClock } from "./clock.ts";
+import { recording } from "./hub.ts";
+import { Owner } from "./pipe.ts";
+
+export interface CoreOptions {
+  readonly rooms?: Contract;
+  readonly keep?: Partial<Keep>;
+  readonly limits?: Partial<Limits>;
+}
+
+/** A hub's core without sockets and admission: sessions over pipes, on a backend and a clock that a test holds. */
+export class Core {
+  readonly clock: FakeClock = new FakeClock();
+  readonly turn: Turn = new Turn(() => 0);
+  readonly backend: HookedBackend = new HookedBackend();
+  readonly catalog: Catalog;
+  readonly rooms: Rooms;
+  readonly limits: Limits;
+  readonly logged: string[] = [];
+  readonly peers: Map<string, CorePeer> = new Map();
+  /** What the next `auth` is answered with. */
+  renewed: Identity | undefined;
+  readonly session: SessionContext;
+  readonly publisher: Publisher;
+
+  constructor({ rooms = openContract, keep = {}, limits = {} }: CoreOptions = {}) {
+    const { backend, clock, turn } = this;
+    this.limits = resolveLimits({ requestsPerS: 1_000_000, ...limits });
+    this.catalog = new Catalog(rooms, { ...defaultKeep, ...keep });
+    this.rooms = new Rooms({ backend, turn, clock, presenceMembers: 200, peer: (id) => this.peers.get(id) });
+    this.publisher = new Publisher(backend, clock, this.limits.dedupeMs);
+    const requests: RequestContext = {
+      catalog: this.catalog,
+      rooms: this.rooms,
+      publisher: this.publisher,
+      backend,
+      limits: this.limits,
+      clock,
+    };
+    this.session = {
+      ...requests,
+      requests: new Requests(requests),
+      logger: recording(this.logged),
+      renew: () => Promise.resolve(this.renewed),
+    };
+  }
+
+  async open(): Promise<this> {
+    await this.backend.open({ now: this.clock.now, log: () => undefined });
+    return this;
+  }
+
+  connect(identity: Identity | string, options: { outboxBytes?: number } = {}): CorePeer {
+    const id = `c${this.peers.size + 1}`;
+    const peer = new CorePeer(this, id, typeof identity === "string" ? { user: identity } : identity, options);
+    this.peers.set(id, peer);
+    return peer;
+  }
+}
+
+/** One connection of a core. */
+export class CorePeer extends Owner implements SessionPeer {
+  readonly id: string;
+  readonly address = "";
+  readonly joined: Map<string, Room> = new Map();
+  joining = 0;
+  closed = false;
+  closeCode: number | undefined;
+  identity: Identity;
+  readonly session: Session;
+
+  constructor(core: Core, id: string, identity: Identity, options: { outboxBytes?: number }) {
+    super(core.turn, options);
+    this.id = id;
+    this.identity = identity;
+    this.session = new Session(core.session, this);
+  }
+
+  get user(): string {
+    return this.identity.user;
+  }
+
+  /** What the client says. */
+  says(frame: JsonObject): void {
+    if (!this.closed) this.session.receive(JSON.stringify(frame));
+  }
+
+  send(text: string): void {
+    this.outbox.push(frameText(text));
+  }
+
+  close(code: number): void {
+    if (this.closed) return;
+    this.outbox.flush();
+    this.#end(code);
+  }
+
+  /** The connection is gone without a word. */
+  vanish(): void {
+    if (!this.closed) this.#end(1006);
+  }
+
+  override overflowed(): void {
+    super.overflowed();
+    this.#end(4200);
+  }
+
+  renewed(identity: Identity): void {
+    this.identity = identity;
+  }
+
+  /** The frames of one type that it has got. */
+  of(type: string): JsonObject[] {
+    return this.frames.filter((frame) => frame["type"] === type);
+  }
+
+  #end(code: number): void {
+    this.closed = true;
+    this.closeCode = code;
+    this.outbox.close();
+    this.session.end(0);
+  }
+}
+
+export function unavailable(): BackendUnavailable {
+  return new BackendUnavailable("a test said so");
+}
