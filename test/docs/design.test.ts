@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readPage, root, tableUnder } from "./markdown.ts";
@@ -18,5 +18,13 @@ describe("the invariants of DESIGN.md", () => {
 
   it.each(named)("$number: $title", ({ path, title }) => {
     expect(readFileSync(join(root, path), "utf8")).toContain(`"${title}"`);
+  });
+});
+
+describe("the files of DESIGN.md", () => {
+  it("are those of the server, each once", () => {
+    const listed = tableUnder(readPage("DESIGN.md"), "Inside the server").flatMap(([files = ""]) => files.split(", "));
+    const there = readdirSync(join(root, "src/server"), { withFileTypes: true });
+    expect(listed.sort()).toEqual(there.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort());
   });
 });
