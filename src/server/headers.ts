@@ -2,7 +2,9 @@
 export function headerValues(rawHeaders: readonly string[], name: string): string[] {
   const values: string[] = [];
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() === name) values.push(rawHeaders[i + 1] ?? "");
+    const given = rawHeaders[i];
+    // Lengths first: this runs for every header of every connect.
+    if (given?.length === name.length && given.toLowerCase() === name) values.push(rawHeaders[i + 1] ?? "");
   }
   return values;
 }

@@ -63,6 +63,7 @@ export class Hub<C extends Contract = Contract> {
   /** Servers that `listen` made. */
   readonly #servers: Set<Server> = new Set();
   #started: Promise<void> | undefined;
+  #isOpen = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: HubOptions<C>, surroundings: Partial<HubSurroundings>) {
@@ -105,10 +106,14 @@ export class Hub<C extends Contract = Contract> {
 
   /** Opens the backend. Rejects where it cannot, with what to do about it. Calling it again changes nothing. */
   start(): Promise<void> {
-    this.#started ??= this.#backend.open({
-      now: this.#clock.now,
-      log: (level, message, facts = {}) => this.#logger[level](facts, message),
-    });
+    this.#started ??= this.#backend
+      .open({
+        now: this.#clock.now,
+        log: (level, message, facts = {}) => this.#logger[level](facts, message),
+      })
+      .then(() => {
+        this.#isOpen = true;
+      });
     return this.#started;
   }
 
@@ -126,10 +131,9 @@ export class Hub<C extends Contract = Contract> {
       upgrade: (request, socket, head) => {
         // Before the first await: a peer that resets must not end the process.
         socket.on("error", ignore);
-        this.start().then(
-          () => this.#door.upgrade(request, socket, head),
-          () => socket.destroy(),
-        );
+        const upgrade = (): void => this.#door.upgrade(request, socket, head);
+        if (this.#isOpen) upgrade();
+        else this.start().then(upgrade, () => socket.destroy());
       },
       request: (request, response) => respondRefusal(response, refusePlainRequest(request)),
     });

@@ -95,7 +95,8 @@ const keyShape = /^[A-Za-z0-9+/]{22}==$/;
 const protocolShape = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 function checkProtocols(header: string | undefined): UpgradeRefusal | undefined {
-  if (header === undefined) return undefined;
+  // What our own clients offer, at every connect.
+  if (header === undefined || header === knownProtocols[0]) return undefined;
   const offered = listItems(header);
   if (!offered.every((item) => protocolShape.test(item)) || new Set(offered).size !== offered.length) {
     return refusal(400, "Sec-WebSocket-Protocol must be a list of different tokens");

@@ -29,8 +29,8 @@ export function createRevocations(backend: Pick<Backend, "set" | "get">, now: ()
       await backend.set(keyOf(user), String(at), keepMs);
     },
     async isRevoked({ user, issuedAt }) {
-      const at = await revokedAt(user);
-      return at !== -Infinity && (issuedAt === undefined || issuedAt <= at);
+      const kept = await backend.get(keyOf(user));
+      return kept !== undefined && (issuedAt === undefined || issuedAt <= Number(kept));
     },
   };
 }
