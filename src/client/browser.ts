@@ -7,7 +7,7 @@ export function hostPlatform(): Platform {
       () => performance.now(),
       () => Date.now(),
     ),
-    random: () => Math.random(),
+    random: Math.random,
     randomKey,
     setTimer: (run, ms) => setTimeout(run, ms),
     clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
@@ -39,27 +39,24 @@ function randomKey(): string {
   return crypto.getRandomValues(new BigUint64Array(2)).join("-");
 }
 
-function newsOf(event: Event): PlatformNews | undefined {
+/** What an event of the page tells; false where it is no news. */
+function newsOf(event: Event): PlatformNews | false | undefined {
   // Only a page that goes into the page cache is frozen; where it is thrown away the browser closes the socket itself.
-  const persisted = "persisted" in event && event.persisted;
-  switch (event.type) {
-    case "online":
-      return "up";
-    case "offline":
-      return "down";
-    case "pagehide":
-      return persisted ? "freeze" : undefined;
-    case "pageshow":
-      return persisted ? "look" : undefined;
-    default:
-      return document.visibilityState === "visible" ? "look" : undefined;
-  }
+  const isCached = "persisted" in event && event.persisted === true;
+  const news: { readonly [type: string]: PlatformNews | false } = {
+    online: "up",
+    offline: "down",
+    pagehide: isCached && "freeze",
+    pageshow: isCached && "look",
+    visibilitychange: globalThis.document?.visibilityState === "visible" && "look",
+  };
+  return news[event.type];
 }
 
 function watch(listener: (news: PlatformNews) => void): () => void {
   const heard = (event: Event): void => {
     const news = newsOf(event);
-    if (news !== undefined) listener(news);
+    if (news) listener(news);
   };
   // In Node, and in workers as far as they have them, there is nothing to hear.
   const host = globalThis as Partial<Pick<Window, "addEventListener" | "removeEventListener" | "navigator">>;

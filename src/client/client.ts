@@ -15,15 +15,13 @@ const maxTimerMs = 2 ** 31 - 1;
 /**
  * Makes a client. Nothing happens before `connect()`, so it can be made anywhere, on a server that renders pages too.
  *
- * Throws a TypeError where `anonymous` has another length than 22 to 64. `connect()` throws one where `url` is none, or where
- * there is no WebSocket.
+ * `connect()` throws a TypeError where `url` is none, or where there is no WebSocket.
  */
 export function createClient<const C extends Contract = OpenContract>(options: ClientOptions<C>): Client<C> {
   const platform = { ...hostPlatform(), ...options.platform };
   const timing = { ...defaultTiming, ...options.timing };
   const limits = { ...defaultLimits, ...options.limits };
   const { token, tokenAs, rooms, anonymous = platform.randomKey() } = options;
-  if (anonymous.length < 22 || anonymous.length > 64) throw new TypeError("anonymous must be 22 to 64 characters");
   let dial: Dial | undefined;
   let unwatch: Off | undefined;
   let timer: unknown;

@@ -11,7 +11,7 @@ const subprotocolForm = /^[\w!#$%&'*+.^`|~-]+$/;
 export function dialer(options: Omit<ClientOptions, "rooms">, anonymous: string): Dial {
   const { location, WebSocket } = globalThis as { location?: { href: string }; WebSocket?: WebSocketClass };
   const Class = options.WebSocket ?? WebSocket;
-  if (Class === undefined) throw new TypeError("there is no global WebSocket: createClient needs one as an option");
+  if (!Class) throw new TypeError("no WebSocket here: createClient needs one");
   const url = new URL(options.url, location?.href);
   url.protocol = url.protocol.replace("http", "ws");
   url.hash = "";

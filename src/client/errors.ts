@@ -42,21 +42,18 @@ export interface ErrorFacts {
 
 /** Everything that a client reports or rejects with. Programs look at `code`; `message` is for people. */
 export class FanfareError extends Error {
-  override readonly name = "FanfareError";
   /** The server's code, the client's own, or one from a newer server that this client does not know. */
-  readonly code: ErrorCode | ClientErrorCode;
-  readonly room: string | undefined;
+  declare readonly code: ErrorCode | ClientErrorCode;
+  declare readonly room: string | undefined;
   /** How long the server asked to wait, in milliseconds. */
-  readonly retryAfterMs: number | undefined;
+  declare readonly retryAfterMs: number | undefined;
   /** What the schema found, for `invalid_data`. */
-  readonly issues: readonly Fault[];
+  declare readonly issues: readonly Fault[];
 
-  constructor(code: ErrorCode | ClientErrorCode, { message = code, room, retryAfterMs, issues = [], cause }: ErrorFacts = {}) {
+  constructor(code: ErrorCode | ClientErrorCode, facts: ErrorFacts = {}) {
+    const { message = code, room, retryAfterMs, issues = [], cause } = facts;
     super(message, { cause });
-    this.code = code;
-    this.room = room;
-    this.retryAfterMs = retryAfterMs;
-    this.issues = issues;
+    Object.assign(this, { name: "FanfareError", code, room, retryAfterMs, issues });
   }
 }
 

@@ -112,7 +112,7 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
     const turn = ++fetches;
     const ask = async (): Promise<string | undefined> => {
       const got = typeof source === "function" ? await source() : source;
-      if (source !== undefined && typeof got !== "string") throw new TypeError(`a token is a string, got ${typeof got}`);
+      if (source !== undefined && typeof got !== "string") throw new TypeError("a token is a string");
       return got;
     };
     ask().then(
@@ -167,8 +167,8 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
   function receive({ data }: { data: unknown }): void {
     handle({ type: "frame" });
     const frame = readServerFrame(data);
-    if (frame === "malformed") emitter.emit("error", new FanfareError("bad_frame"));
-    else if (frame) read(frame, state.kind === "online");
+    if (frame) read(frame, state.kind === "online");
+    else emitter.emit("error", new FanfareError("bad_frame"));
   }
 
   function read(frame: ServerFrame, isOnline: boolean): void {

@@ -42,6 +42,12 @@ export interface ClientLimits {
   readonly queued: number;
   /** Their size in bytes of UTF-8; one that goes beyond it is `queue_full`. Default 1,048,576. */
   readonly queuedBytes: number;
+  /**
+   * Publishes of one room that are on their way unanswered. Default 1: their order holds whatever fails. With more, a
+   * long line is faster, and a publish that the server could not keep at once (`unavailable`) may be overtaken by those
+   * that were already on their way behind it.
+   */
+  readonly inFlight: number;
 }
 
 /**
@@ -79,4 +85,5 @@ export const defaultTiming: ClientTiming = {
 export const defaultLimits: ClientLimits = {
   queued: 1_000,
   queuedBytes: 1_048_576,
+  inFlight: 1,
 };

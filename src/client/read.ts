@@ -14,88 +14,55 @@ const list =
     Array.isArray(value) && value.every(check);
 const members = list((value) => has(value, "user"));
 
-/** A field has one form wherever it stands. What is not here is not looked at, or may be anything. */
-const forms: { readonly [field: string]: Check } = {
-  re: text,
-  room: text,
-  event: text,
-  from: text,
-  key: text,
-  user: text,
-  connection: text,
-  reason: text,
-  code: text,
-  message: text,
-  cursor,
-  at: count,
-  offset: count,
-  prev: count,
-  members: count,
-  replay: count,
-  ping_ms: count,
-  message_bytes: count,
-  rooms: count,
-  requests_per_s: count,
-  dedupe_ms: count,
-  retry_after_ms: count,
-  more: flag,
-  recovered: flag,
-  rights: list(text),
-  joined: members,
-  left: members,
-  updated: members,
-  all: members,
-  presence: members,
-  limits: (value) => has(value, "message_bytes rooms requests_per_s dedupe_ms"),
-  messages: list((value) => has(value, "event at offset")),
-  issues: list((value) => has(value, "message")),
-};
+const spread = (names: string, check: Check): [string, Check][] => names.split(" ").map((name) => [name, check]);
 
-/** What each frame cannot do without. */
-const required: { readonly [T in ServerFrame["type"]]: string } = {
+/** A field has one form wherever it stands. What is not here is not looked at, or may be anything. */
+const forms: ReadonlyMap<string, Check> = new Map([
+  ...spread("re room event from key user connection reason code message", text),
+  ...spread("at offset prev members replay ping_ms message_bytes rooms requests_per_s dedupe_ms retry_after_ms", count),
+  ...spread("more recovered", flag),
+  ...spread("joined left updated all presence", members),
+  ["cursor", cursor],
+  ["rights", list(text)],
+  ["limits", (value) => has(value, "message_bytes rooms requests_per_s dedupe_ms")],
+  ["messages", list((value) => has(value, "event at offset"))],
+  ["issues", list((value) => has(value, "message"))],
+]);
+
+/** What a frame cannot do without. */
+const required: ReadonlyMap<string, string> = new Map(Object.entries({
   welcome: "connection user ping_ms limits",
-  auth_required: "",
-  reauth: "",
-  authed: "",
   joined: "room replay members rights",
   left: "room",
   ack: "re",
   message: "room event at",
   skip: "room offset",
   gap: "room cursor reason",
-  history: "re messages cursor more",
+  history: "messages cursor more",
   signal: "event at",
   presence: "room members",
-  ping: "",
-  pong: "",
   drain: "retry_after_ms",
   error: "code",
-  closed: "",
-};
+}));
 
 /** Whether a value is an object with all of these fields, and no field of a wrong form. */
-function has(value: unknown, fields: string): boolean {
-  if (!object(value)) return false;
-  const known = value as Record<string, unknown>;
+function has(value: unknown, fields = "type"): boolean {
   return (
-    fields.split(" ").every((name) => name === "" || Object.hasOwn(known, name)) &&
-    Object.keys(known).every((name) => !Object.hasOwn(forms, name) || forms[name]?.(known[name]))
+    object(value) &&
+    fields.split(" ").every((name) => Object.hasOwn(value as object, name)) &&
+    Object.entries(value as object).every(([name, field]) => forms.get(name)?.(field) ?? true)
   );
 }
 
 /**
- * Reads what a server sent. `undefined`: a frame of a later version, of no concern. `malformed`: not a frame, or one
- * without what the protocol promises of it. Never throws.
+ * Reads what a server sent; undefined where it is no frame, or one without what the protocol promises of it. Frames of types
+ * that nobody knows are passed on. Never throws.
  */
-export function readServerFrame(data: unknown): ServerFrame | "malformed" | undefined {
-  let frame: unknown;
+export function readServerFrame(data: unknown): ServerFrame | undefined {
   try {
-    frame = JSON.parse(data as string);
+    const frame = JSON.parse(data as string) as ServerFrame;
+    return has(frame, required.get(frame.type)) ? frame : undefined;
   } catch {
-    return "malformed";
+    return undefined;
   }
-  const type = object(frame) ? (frame as { type?: unknown }).type : undefined;
-  if (typeof type !== "string") return "malformed";
-  if (!Object.hasOwn(required, type)) return undefined;
-  return has(frame, required[type as ServerFrame["type"]]) ? (frame as ServerFrame) : "malformed";
 }

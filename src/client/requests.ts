@@ -1,4 +1,3 @@
-import { utf8Bytes } from "../protocol/names.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
 import { backoffMs } from "./delays.ts";
 import { errorOf, FanfareError } from "./errors.ts";
@@ -60,9 +59,9 @@ export interface Gate {
 }
 
 /**
- * The requests that wait for an answer, across connections. Those of one room are in one line, and one of them at a time is on
- * its way: so a join comes before what needs it, and a publish that has to be repeated is not overtaken. Rooms do not wait
- * for each other. Bounded: a publish or page beyond the limits is refused as it comes, so that what was taken stays whole.
+ * The requests that wait for an answer, across connections. Those of one room are in one line, and by default one of them at
+ * a time is on its way: so a join comes before what needs it, and a publish that has to be repeated is not overtaken. Rooms
+ * do not wait for each other. Bounded: a publish or page beyond the limits is refused as it comes, so that what was taken stays whole.
  */
 export interface Requests {
   /** A join goes to the head of its room's line. */
@@ -79,7 +78,7 @@ export interface Requests {
   /** The connection is gone: nothing that was on its way is answered. Presence is forgotten: it goes with the next join. */
   suspend(): void;
   /** Fails what `which` picks: with the error, or with `outcome_unknown` where it may have been kept. */
-  fail(error: FanfareError, which: (request: Request, isUnsure: boolean) => boolean): void;
+  fail(error: FanfareError, which: (request: Request) => boolean): void;
 }
 
 export function createRequests(limits: ClientLimits, timing: ClientTiming, random: () => number): Requests {
@@ -130,14 +129,20 @@ export function createRequests(limits: ClientLimits, timing: ClientTiming, rando
     flush(now, { due, send, isOpen, messageBytes, repeatMs }) {
       for (const entry of byId.values()) if (due(entry.until)) fail(entry, new FanfareError("timeout"));
       for (const [room, { entries, notBefore }] of queues) {
-        const [entry] = entries;
-        if (!isOpen || !entry || entries.some(({ flying }) => flying) || !due(notBefore)) continue;
-        const text = entry.text(entry.id);
-        if (utf8Bytes(text) > messageBytes) {
-          // The server would close with 1009, and no retry could help. The next one gets its turn at once.
-          fail(entry, new FanfareError("too_big", { room }));
-          due(now + 1);
-        } else if (send(text, entry.kind)) {
+        for (const [i, entry] of [...entries].entries()) {
+          if (entry.flying) continue;
+          // Publishes may follow each other before the first is answered; nothing else does, and nothing overtakes.
+          const isFree = entries.every(({ kind, flying }, j) => !flying || (j < i && kind === "publish"));
+          const isNext = i === 0 || (isFree && entry.kind === "publish" && i < limits.inFlight);
+          if (!isOpen || !isFree || !isNext || !due(notBefore)) break;
+          const text = entry.text(entry.id);
+          if (utf8Bytes(text) > messageBytes) {
+            // The server would close with 1009, and no retry could help. The next one gets its turn at once.
+            fail(entry, new FanfareError("too_big", { room }));
+            due(now + 1);
+            break;
+          }
+          if (!send(text, entry.kind)) break;
           entry.flying = true;
           if (entry.kind === "publish") entry.until = Math.min(entry.until, now + repeatMs);
         }
@@ -177,7 +182,11 @@ export function createRequests(limits: ClientLimits, timing: ClientTiming, rando
       }
     },
     fail(error, which) {
-      for (const entry of byId.values()) if (which(entry, isUnsure(entry))) fail(entry, error);
+      for (const entry of byId.values()) if (which(entry)) fail(entry, error);
     },
   };
+}
+
+export function utf8Bytes(text: string): number {
+  return new TextEncoder().encode(text).length;
 }

@@ -1,30 +1,54 @@
-import type { HistoryFrame } from "../protocol/frames.ts";
+import { checkEvent } from "./checks.ts";
 import { createEmitter } from "./emitter.ts";
+import { FanfareError } from "./errors.ts";
 import type { Membership } from "./membership.ts";
-import type { HistoryPage, Kept, PublishOptions, Publishing, Room, RoomEvents } from "./types.ts";
+import type { Answers, Kind } from "./requests.ts";
+import type { HistoryPage, Kept, Room, RoomEvents } from "./types.ts";
+
+export interface RoomRequest {
+  readonly type: string;
+  readonly room: string;
+  readonly [field: string]: unknown;
+}
 
 /** What handles ask of the client that owns the room. */
 export interface RoomOwner {
-  /** `room` is undefined where the handle was left. */
-  publish(room: Membership | undefined, event: string, data: unknown, options: PublishOptions): Publishing<Kept>;
-  signal(room: Membership, event: string, data: unknown): boolean;
-  history(room: string, before: number | undefined, limit: number): Promise<HistoryFrame>;
-  /** Throws where the data breaks the contract. */
+  randomKey(): string;
+  /** Rejects with a FanfareError. `until`: by default it may wait for as long as it takes. */
+  request<K extends Kind>(kind: K, frame: RoomRequest, until?: number): Promise<Answers[K]>;
+  /** A page of history is waited for until then. */
+  lateAt(): number;
+  /** Sends at once, or not at all. Throws where JSON cannot hold it. */
+  sendNow(frame: RoomRequest): boolean;
   setPresence(room: Membership, data: unknown): void;
-  leave(room: Membership): void;
+  /** To be called when a room may not be needed any more. */
+  release(room: Membership): void;
   listenerFailed(cause: unknown): void;
 }
 
 /** One handle. After `leave` it keeps what it knew and does nothing more. */
 export function createRoom(membership: Membership, owner: RoomOwner): Room {
   const emitter = createEmitter<RoomEvents>(owner.listenerFailed);
-  const { name, emitters } = membership;
-  const isLeft = (): boolean => !emitters.has(emitter);
+  const { name: room, spec, emitters } = membership;
+  const stateNow = (): Room["state"] => (emitters.has(emitter) ? membership.state : "left");
   emitters.add(emitter);
+
+  async function publish(frame: RoomRequest & { event: string; data: unknown }): Promise<Kept> {
+    if (stateNow() === "left") throw new FanfareError("left", { room });
+    const fault = checkEvent(room, spec?.events, frame.event, frame.data);
+    if (fault) throw fault;
+    try {
+      return (await owner.request("publish", frame)) as Kept;
+    } finally {
+      // A room whose last handle was left is kept until what was published there is settled.
+      owner.release(membership);
+    }
+  }
+
   return {
-    name,
+    name: room,
     get state() {
-      return isLeft() ? "left" : membership.state;
+      return stateNow();
     },
     get presence() {
       return membership.presence;
@@ -38,17 +62,24 @@ export function createRoom(membership: Membership, owner: RoomOwner): Room {
     get cursor() {
       return membership.cursor;
     },
-    on: (event, listener) => (isLeft() ? () => {} : emitter.on(event, listener)),
-    publish: (event, data, options = {}) => owner.publish(isLeft() ? undefined : membership, event, data, options),
-    signal: (event, data) => !isLeft() && owner.signal(membership, event, data),
-    history: ({ before, limit = 50 } = {}) => owner.history(name, before, limit) as Promise<HistoryPage>,
+    on: emitter.on,
+    publish(event, data, { echo, key = owner.randomKey() } = {}) {
+      return Object.assign(publish({ type: "publish", room, key, event, data, echo }), { key });
+    },
+    signal(event, data) {
+      const fault = checkEvent(room, spec?.signals, event, data);
+      if (fault) throw fault;
+      return stateNow() === "joined" && owner.sendNow({ type: "signal", room, event, data });
+    },
+    history: ({ before, limit = 50 } = {}) =>
+      owner.request("history", { type: "history", room, before, limit }, owner.lateAt()) as Promise<HistoryPage>,
     setPresence(data) {
-      if (!isLeft()) owner.setPresence(membership, data ?? null);
+      if (stateNow() !== "left") owner.setPresence(membership, data);
     },
     leave() {
-      if (!emitters.delete(emitter)) return;
       emitter.clear();
-      owner.leave(membership);
+      // After a moment: a part of the app that is replaced by another (a component mounted anew) costs no arrival.
+      if (emitters.delete(emitter)) queueMicrotask(() => owner.release(membership));
     },
   };
 }

@@ -1,14 +1,13 @@
-import { utf8Bytes } from "../protocol/names.ts";
-import { checkEvent, type FindSpec } from "./checks.ts";
+import type { FindSpec } from "./checks.ts";
 import { errorOf, FanfareError } from "./errors.ts";
 import type { Emitter } from "./emitter.ts";
 import type { Line, LineUser } from "./line.ts";
-import { Membership } from "./membership.ts";
+import { createMembership, type Membership } from "./membership.ts";
 import { createPacer } from "./pacer.ts";
 import type { ClientLimits, ClientTiming, Platform } from "./platform.ts";
-import { createRequests, type Answers, type Kind, type Request } from "./requests.ts";
+import { createRequests, utf8Bytes, type Answers, type Kind, type Request } from "./requests.ts";
 import { createRoom, type RoomOwner } from "./room.ts";
-import type { ClientEvents, JoinOptions, Kept, Left, Room } from "./types.ts";
+import type { ClientEvents, JoinOptions, Left, Room } from "./types.ts";
 
 export interface TrafficParts {
   readonly platform: Platform;
@@ -32,13 +31,8 @@ export interface Traffic extends LineUser {
   flush(now: number): number;
 }
 
-/** While more than this waits in the socket, no publish is added; signals are dropped far earlier. */
-const maxBufferedBytes = 1_048_576;
-const maxBufferedForSignals = 65_536;
-/** How soon to look again at a socket that was full: nothing tells. */
-const fullSocketMs = 50;
-/** P-63; the first joins after `welcome` are free. */
-const costs: { readonly [K in Kind]: number } = { join: 1, publish: 1, presence: 1, history: 10 };
+/** While more than this waits in the socket, signals are dropped. What publishes may add to it is bounded by their line. */
+const maxBufferedBytes = 65_536;
 
 export function createTraffic(parts: TrafficParts): Traffic {
   const { platform, timing, limits, findSpec, line, emitter, changed, listenerFailed } = parts;
@@ -54,66 +48,39 @@ export function createTraffic(parts: TrafficParts): Traffic {
   /** Nobody is going to connect: what would wait for it is refused. */
   let isGivenUp = false;
 
-  // What handles ask for.
-
   const owner: RoomOwner = {
-    publish(room, event, data, { echo, key = platform.randomKey() }) {
-      const outcome = async (): Promise<Kept> => {
-        if (!room || room.state === "left") throw new FanfareError("left");
-        const { name, spec } = room;
-        const fault = checkEvent(name, spec?.events, event, data);
-        if (fault) throw fault;
-        const frame = { type: "publish", room: name, key, event, data: data ?? null, echo };
-        try {
-          const { offset, cursor, duplicate = false, result = null } = await request("publish", frame);
-          return { offset, cursor, duplicate, result } as Kept;
-        } finally {
-          // A room whose last handle was left is kept until what was published there is settled.
-          release(room);
-        }
-      };
-      return Object.assign(outcome(), { key });
-    },
-    signal(room, event, data) {
-      const { name, spec, state } = room;
-      const fault = checkEvent(name, spec?.signals, event, data);
-      if (fault) throw fault;
-      const text = frameText({ type: "signal", room: name, event, data: data ?? null });
+    randomKey: platform.randomKey,
+    lateAt: () => platform.now() + timing.requestMs,
+    listenerFailed,
+    release,
+    request: (kind, frame, until) =>
+      new Promise((resolve, reject) => {
+        const { room } = frame;
+        if (isGivenUp) throw new FanfareError("stopped", { room });
+        // Written once: the data is what it was when the app gave it, and the same at every sending.
+        const written = frameText(frame).slice(1);
+        ask({ kind, room, text: (id) => `{"id":"${id}",${written}`, resolve, reject }, until);
+      }),
+    sendNow(frame) {
+      const text = frameText(frame);
       const now = platform.now();
-      const isFull = line.bufferedBytes > maxBufferedForSignals || utf8Bytes(text) > messageBytes;
-      if (state !== "joined" || isFull || now < pacer.readyAt(1, now)) return false;
+      const isFull = line.bufferedBytes > maxBufferedBytes || utf8Bytes(text) > messageBytes;
+      if (isFull || now < pacer.readyAt(1, now)) return false;
       pacer.spend(1);
       line.send(text);
       return true;
     },
-    history: (room, before, limit) =>
-      request("history", { type: "history", room, before, limit }, platform.now() + timing.requestMs),
     setPresence(room, data) {
       const isWaiting = room.hasNewData;
       room.setData(data);
       // Until it is sent, newer data takes its place.
       if (room.state === "joined" && !isWaiting) askPresence(room);
     },
-    leave(room) {
-      // After a moment: a part of the app that is replaced by another (a component mounted anew) costs no arrival.
-      queueMicrotask(() => release(room));
-    },
-    listenerFailed,
   };
 
   function ask<K extends Kind>(request: Omit<Request<K>, "id" | "until">, until = Infinity): void {
     requests.add({ ...request, id: String(++ids), until });
     changed();
-  }
-
-  function request<K extends Kind>(kind: K, frame: AnyRequest, until?: number): Promise<Answers[K]> {
-    return new Promise((resolve, reject) => {
-      const { room } = frame;
-      if (isGivenUp) throw new FanfareError("stopped", { room });
-      // Written once: the data is what it was when the app gave it, and the same at every sending.
-      const written = frameText(frame).slice(1);
-      ask({ kind, room, text: (id) => `{"id":"${id}",${written}`, resolve, reject }, until);
-    });
   }
 
   function askJoin(room: Membership): void {
@@ -163,10 +130,9 @@ export function createTraffic(parts: TrafficParts): Traffic {
       return at <= now;
     };
     const send = (text: string, kind: Kind): boolean => {
-      const isFull = line.bufferedBytes >= maxBufferedBytes;
-      const cost = kind === "join" && freeJoins > 0 ? 0 : costs[kind];
-      if (!due(isFull ? now + fullSocketMs : cost && pacer.readyAt(cost, now))) return false;
-      if (kind === "join") freeJoins--;
+      // P-63: the first joins after `welcome` are free.
+      const cost = kind === "join" && freeJoins-- > 0 ? 0 : kind === "history" ? 10 : 1;
+      if (cost && !due(pacer.readyAt(cost, now))) return false;
       pacer.spend(cost);
       line.send(text);
       return true;
@@ -177,23 +143,10 @@ export function createTraffic(parts: TrafficParts): Traffic {
 
   // What arrives.
 
-  /**
-   * A key protects a repeat only for the same user (P-31), and what one user wrote must not go out in another's name.
-   * Anonymous users whose name changed are still the same person.
-   */
-  function noteUser(user: string): void {
-    const isSamePerson = ownUser.startsWith("~") && user.startsWith("~");
-    if (ownUser && ownUser !== user) {
-      const error = new FanfareError("user_changed");
-      requests.fail(error, ({ kind }, isUnsure) => isUnsure || (kind === "publish" && !isSamePerson));
-    }
-    ownUser = user;
-  }
-
   return {
     join(name, options) {
       const known = rooms.get(name);
-      const room = known ?? new Membership(name, findSpec(name), options);
+      const room = known ?? createMembership(name, findSpec(name), options);
       rooms.set(name, room);
       if (!known || known.wants(options)) askJoin(room);
       return createRoom(room, owner);
@@ -209,7 +162,11 @@ export function createTraffic(parts: TrafficParts): Traffic {
       // A tenth of the server's time is kept back: a repeat that is sent in time may arrive late.
       repeatMs = limits.dedupe_ms * 0.9;
       pacer.reset(limits.requests_per_s, platform.now());
-      noteUser(user);
+      // A key protects a repeat only for the same user (P-31), and what one wrote must not go out in another's name.
+      if (ownUser && ownUser !== user) {
+        requests.fail(new FanfareError("user_changed"), ({ kind }) => kind === "publish");
+      }
+      ownUser = user;
     },
     suspend() {
       isOnline = false;
@@ -249,12 +206,6 @@ export function createTraffic(parts: TrafficParts): Traffic {
       }
     },
   };
-}
-
-interface AnyRequest {
-  readonly type: string;
-  readonly room: string;
-  readonly [field: string]: unknown;
 }
 
 /** Throws a FanfareError where the data cannot be JSON. */

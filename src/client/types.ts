@@ -190,9 +190,9 @@ export interface Kept<S = unknown> {
   readonly offset: OffsetOf<S>;
   readonly cursor: CursorOf<S>;
   /** An earlier try had got through. */
-  readonly duplicate: boolean;
+  readonly duplicate?: true;
   /** What the server's handler answered. */
-  readonly result: unknown;
+  readonly result?: unknown;
 }
 
 /** A message with its data typed by its event. */
@@ -250,7 +250,10 @@ export interface PresenceChange<S = unknown> {
   /** Users. */
   readonly left: readonly string[];
   readonly updated: readonly MemberOf<S>[];
-  /** The whole list was replaced (or dropped, in a room grown too large for lists): read `room.presence`. */
+  /**
+   * The whole list was replaced, or dropped in a room too large for lists (P-43), where only `members` may be news: read
+   * `room.presence`.
+   */
   readonly replaced: boolean;
   readonly members: number;
 }

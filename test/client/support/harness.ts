@@ -53,7 +53,7 @@ export class FakeSocket {
   }
 }
 
-interface Timer {
+export interface Timer {
   readonly at: number;
   readonly run: () => void;
 }
@@ -63,7 +63,7 @@ export class World {
   readonly sockets: FakeSocket[] = [];
   readonly statuses: ClientStatus[] = [];
   readonly errors: FanfareError[] = [];
-  readonly timers = new Set<Timer>();
+  readonly timers: Set<Timer> = new Set();
   readonly client: Client;
   nowMs = 1_000;
   random = 0.5;
