@@ -32,6 +32,27 @@ it("the same handshake without a fault is let in", async () => {
   expect((await answer({ path: path(), headers: { Origin: testOrigin } })).status).toBe(101);
 });
 
+it.each([
+  { name: "Firefox's Connection", headers: { Connection: "keep-alive, Upgrade" } },
+  { name: "capitals", headers: { Upgrade: "WebSocket", Connection: "UPGRADE" } },
+  {
+    name: "an extension that we do not offer",
+    headers: { "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits" },
+  },
+])("$name is let in", async ({ headers }) => {
+  const { status, text } = await answer({ path: path(), headers });
+  expect(status).toBe(101);
+  expect(text).not.toMatch(/^sec-websocket-extensions/im);
+});
+
+it("where only a credential is offered, no subprotocol is selected (P-2)", async () => {
+  const token = makeToken({ sub: "ann" });
+  const { status, text } = await answer({ headers: { "Sec-WebSocket-Protocol": `fanfare.token.${token}` } });
+  expect(status).toBe(101);
+  expect(text).not.toMatch(/^sec-websocket-protocol/im);
+  expect(await peer.nextJson()).toMatchObject({ type: "welcome", user: "ann" });
+});
+
 const notUpgrades: { name: string; options: Upgrade; status: number }[] = [
   { name: "no Upgrade", options: { headers: { Upgrade: undefined, Connection: undefined } }, status: 426 },
   { name: "an Upgrade to something else", options: { headers: { Upgrade: "h2c" } }, status: 426 },

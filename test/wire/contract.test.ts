@@ -166,6 +166,24 @@ describe("a handler", () => {
   });
 });
 
+describe("a join that is under way when its rights end (P-17)", () => {
+  it("does not leave the connection in the room", async () => {
+    const name = `slow/${room.slice(5)}`;
+    const bob = await connectAs(server, "bob");
+    await join(bob, name);
+    ann.send({ type: "join", id: "1", room: name });
+    ann.send({ type: "auth", id: "2", token: makeToken({ sub: "ann", rooms: ["chat/*"] }) });
+    await ann.expect({ type: "authed", re: "2" });
+    // What follows in this room is answered after the join, however that ended.
+    ann.send({ type: "publish", id: "3", room: name, event: "e" });
+    await ann.until({ re: "3", type: "error", code: "forbidden" });
+    bob.send({ type: "publish", room: name, event: "e" });
+    await bob.expect({ type: "message" });
+    expect(await ann.settled()).toEqual([]);
+    bob.destroy();
+  });
+});
+
 describe("a room without a log (P-21)", () => {
   it("has no cursor, no offsets and no resume", async () => {
     const name = `live/${room.slice(5)}`;
