@@ -22,6 +22,8 @@ export interface Publication {
   readonly key: KeyRef | undefined;
   /** The app's handler, for what clients publish. */
   readonly handle: ((data: unknown) => Handled | void | Promise<Handled | void>) | undefined;
+  /** Called in the same step as the append; throws where it must not be (P-33). */
+  readonly mayAppend?: () => void;
 }
 
 /** What became of a publish (P-30, P-31). A room without a log gives neither offset nor cursor. */
@@ -71,7 +73,7 @@ export class Publisher {
   }
 
   /** Passes a signal on to everyone in the room but `except`, and forgets it (P-34). */
-  async signal(signal: Omit<Publication, "key" | "handle">): Promise<void> {
+  async signal(signal: Omit<Publication, "key" | "handle" | "mayAppend">): Promise<void> {
     const { room, kind, event, from, except } = signal;
     const data = await validate(schemaOf(kind.spec.signals, event), signal.data);
     const frame = encodeSignal({ room, event, dataJson: encodeJson(data), from, at: this.#clock.now() });
@@ -79,23 +81,22 @@ export class Publisher {
   }
 
   #append(
-    { room, kind, event, from, except, key }: Publication,
+    { room, kind, event, from, except, key, mayAppend }: Publication,
     ref: RoomRef,
     data: unknown,
     facts: (KeyRef & { fingerprint: string }) | undefined,
     result: Json | undefined,
   ): Submitted {
+    // All that can throw comes before the append: after it there is no refusing.
+    const resultJson = result === undefined ? undefined : encodeJson(result);
     const at = this.#clock.now();
     const body = encodeBody({ event, dataJson: encodeJson(data), from, key: key?.key, at });
+    mayAppend?.();
     if (kind.keep === false) {
       this.#backend.relay(ref, encodeRelay("message", except, encodeUnkept(messagePrefix(room), body)));
       return { outcome: Promise.resolve(result === undefined ? {} : { result }) };
     }
-    const keyed: (KeyRef & KeyFacts) | undefined = facts && {
-      ...facts,
-      resultJson: result === undefined ? undefined : encodeJson(result),
-      dedupeMs: this.#dedupeMs,
-    };
+    const keyed: (KeyRef & KeyFacts) | undefined = facts && { ...facts, resultJson, dedupeMs: this.#dedupeMs };
     const outcome = this.#backend.append(ref, { body, at, except }, keyed).then((done) => published(done, result));
     return { outcome };
   }

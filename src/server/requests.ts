@@ -20,7 +20,7 @@ import type { Limits } from "./options.ts";
 import type { Peer } from "./peer.ts";
 import { refOf, type Publisher, type Submitted } from "./publisher.ts";
 import { Refused } from "./refused.ts";
-import type { Room } from "./room.ts";
+import type { Room, Start } from "./room.ts";
 import type { Rooms } from "./rooms.ts";
 import { planStart, startUnkept } from "./start.ts";
 
@@ -56,17 +56,15 @@ export class Requests {
   }
 
   async join(peer: Requester, frame: JoinFrame): Promise<void> {
-    const access = await this.#access(peer, frame.room, "join");
-    if ((frame.presence === true || frame.data !== undefined) && !access.rights.has("presence")) throw forbidden();
-    const kept = access.kind.keep !== false;
-    if (kept && (frame.history ?? 0) > 0 && !access.rights.has("history")) throw forbidden();
+    const { identity } = peer;
+    const access = await this.#joinAccess(peer, frame);
     const isNew = !peer.joined.has(frame.room);
     if (isNew && peer.joined.size + peer.joining >= this.#context.limits.rooms) {
       throw new Refused("too_many_rooms", `a connection can be in ${this.#context.limits.rooms} rooms`);
     }
     peer.joining += isNew ? 1 : 0;
     try {
-      await this.#enter(peer, frame, access);
+      await this.#enter(peer, frame, access, identity);
     } finally {
       peer.joining -= isNew ? 1 : 0;
     }
@@ -102,12 +100,8 @@ export class Requests {
       from: peer.user,
       except: frame.echo ? undefined : peer.id,
       key: key === undefined ? undefined : { scope: `user:${peer.user}`, key },
-      handle: async (data) => {
-        const context = { room, params, event, key, ...who(peer), user: peer.user };
-        const handled = await handler?.({ ...context, data: data as Json });
-        mayAppend();
-        return handled;
-      },
+      handle: (data) => handler?.({ room, params, event, key, data: data as Json, ...who(peer), user: peer.user }),
+      mayAppend,
     });
   }
 
@@ -149,6 +143,14 @@ export class Requests {
     }
   }
 
+  async #joinAccess(peer: Requester, frame: JoinFrame): Promise<Access> {
+    const access = await this.#access(peer, frame.room, "join");
+    if ((frame.presence === true || frame.data !== undefined) && !access.rights.has("presence")) throw forbidden();
+    const kept = access.kind.keep !== false;
+    if (kept && (frame.history ?? 0) > 0 && !access.rights.has("history")) throw forbidden();
+    return access;
+  }
+
   #access(peer: Requester, room: string, needed: Right | "join"): Promise<Access> {
     return accessTo(this.#context.catalog, who(peer), room, needed);
   }
@@ -165,22 +167,38 @@ export class Requests {
     return { kind: room.kind, params: this.#context.catalog.find(name)?.params ?? {} };
   }
 
-  async #enter(peer: Requester, frame: JoinFrame, { kind, params, rights }: Access): Promise<void> {
-    const { rooms, backend, clock } = this.#context;
+  /** `identity` is the one that `access` was settled for. */
+  async #enter(peer: Requester, frame: JoinFrame, access: Access, identity: Identity): Promise<void> {
+    const { rooms } = this.#context;
+    const { kind, params } = access;
     const data = frame.data === undefined ? undefined : await checkPresence(kind, frame.data);
     await kind.handlers.join?.({ room: frame.room, params, data, ...who(peer), user: peer.user });
     const room = await rooms.hold(frame.room, kind);
     try {
-      const goesOn = peer.joined.has(frame.room) && frame.since === undefined && frame.history === undefined;
-      const mayReadHistory = rights.has("history");
-      const wanted = { since: frame.since, history: frame.history, mayReadHistory, nowMs: clock.now() };
-      const start = goesOn ? undefined : await (room.kept ? planStart(backend, room.ref, wanted) : startUnkept(wanted));
+      let { rights } = access;
+      let settledFor = identity;
+      let start = await this.#start(peer, frame, room, rights);
+      // P-17: other credentials came while this join waited, and count for it as for the rooms that it was in.
+      while (peer.identity !== settledFor && !peer.closed) {
+        settledFor = peer.identity;
+        ({ rights } = await this.#joinAccess(peer, frame));
+        start = await this.#start(peer, frame, room, rights);
+      }
       if (peer.closed) return;
       peer.joined.set(frame.room, room);
       room.enter(peer, { re: frame.id, rights, presence: frame.presence, data, start });
     } finally {
       room.release();
     }
+  }
+
+  /** undefined: joined again without `since` and `history`, so the stream goes on (P-24). */
+  async #start(peer: Requester, frame: JoinFrame, room: Room, rights: Access["rights"]): Promise<Start | undefined> {
+    const { since, history } = frame;
+    if (peer.joined.has(frame.room) && since === undefined && history === undefined) return undefined;
+    const { backend, clock } = this.#context;
+    const wanted = { since, history, mayReadHistory: rights.has("history"), nowMs: clock.now() };
+    return room.kept ? planStart(backend, room.ref, wanted) : startUnkept(wanted);
   }
 }
 

@@ -132,15 +132,27 @@ export class Room implements RoomListener, Replayed {
     if (known === undefined) this.presence.enter(peer.user, entrance.data);
     const membership = known ?? this.#admit(peer);
     membership.rights = entrance.rights;
-    membership.watches = entrance.presence ?? membership.watches;
-    if (entrance.start !== undefined) this.#stopStream(membership);
+    membership.watches = (entrance.presence ?? membership.watches) && entrance.rights.has("presence");
+    // One who was taken out while joining again has no stream that could go on.
+    const start = entrance.start ?? (known === undefined ? fromNow : undefined);
+    if (start !== undefined) this.#stopStream(membership);
     this.#settle(peer);
     peer.send(encodeFrame(this.#joined(membership, entrance)));
     if (membership.watches) this.#watchers.add(peer);
     else this.#watchers.remove(peer);
     // After the answer, so that a member who watches is told of the change that its list does not have yet.
     if (known !== undefined && entrance.data !== undefined) this.presence.update(peer.user, entrance.data);
-    if (entrance.start !== undefined) this.#startStream(membership, entrance.start);
+    if (start !== undefined) this.#startStream(membership, start);
+  }
+
+  /** Other rights, with the member's new credentials (P-17). */
+  setRights(peer: Peer, rights: ReadonlySet<Right>): void {
+    const membership = this.members.get(peer);
+    if (membership === undefined) return;
+    membership.rights = rights;
+    if (rights.has("presence")) return;
+    membership.watches = false;
+    this.#watchers.remove(peer);
   }
 
   /** Lets a connection go: nothing of the room is sent to it from here on. */
@@ -218,6 +230,8 @@ export class Room implements RoomListener, Replayed {
     return encodeFrame({ type: "skip", room: this.name, offset });
   }
 }
+
+const fromNow: Start = { from: undefined, replay: 0, recovered: undefined };
 
 function splitOnce(text: string, separator: string): [string, string] {
   const at = text.indexOf(separator);

@@ -75,18 +75,6 @@ export class Session {
     }
   }
 
-  /** Authorises every room again (P-17); what is no longer allowed ends. */
-  async authorizeAgain(): Promise<void> {
-    const { requests } = this.#context;
-    for (const room of [...this.#peer.joined.values()]) {
-      const rights = await requests.rightsAgain(this.#peer, room);
-      const membership = room.members.get(this.#peer);
-      if (membership === undefined) continue;
-      if (rights === undefined) this.expel(room, "forbidden");
-      else membership.rights = rights;
-    }
-  }
-
   /** Ends a membership from the server's side; `left` is the room's last frame. */
   expel(room: Room, reason: "forbidden" | "removed"): void {
     if (!this.#peer.joined.delete(room.name)) return;
@@ -234,9 +222,24 @@ export class Session {
       const re = frame.id === undefined ? {} : { re: frame.id };
       const expiry = identity.expiresAt === undefined ? {} : { expires_at: identity.expiresAt };
       this.#peer.send(encodeFrame({ type: "authed", ...re, ...expiry }));
-      await this.authorizeAgain();
+      await this.#authorizeAgain();
     } catch (error) {
       this.#peer.send(this.#failure(error, frame));
+    }
+  }
+
+  /** P-17: what is no longer allowed ends; where that cannot be told, the connection does, and its client joins anew. */
+  async #authorizeAgain(): Promise<void> {
+    try {
+      for (const room of [...this.#peer.joined.values()]) {
+        const rights = await this.#context.requests.rightsAgain(this.#peer, room);
+        if (this.#peer.joined.get(room.name) !== room) continue;
+        if (rights === undefined) this.expel(room, "forbidden");
+        else room.setRights(this.#peer, rights);
+      }
+    } catch (error) {
+      this.#logFailure(error, "auth");
+      this.#peer.close(closeCodes.tryLater, "rooms cannot be authorised");
     }
   }
 
