@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
-import { speak, type Dialogue } from "../support/dialogue.ts";
+import { speak, type Dialogue, type Step } from "../support/dialogue.ts";
 import { endServer, startServer, type TestServer } from "../support/server.ts";
 import { readVectors } from "../vectors/vectors.ts";
 
@@ -40,4 +40,31 @@ it("every rule about the socket has a dialogue", () => {
   });
   const covered = new Set(all.flatMap(({ dialogues }) => dialogues.flatMap((dialogue) => dialogue.rules)));
   expect(rules.filter((rule) => !covered.has(rule))).toEqual([]);
+});
+
+describe("a dialogue that goes otherwise is found", () => {
+  const ping = { on: "a", send: { type: "ping", id: "1" } };
+  it.each<{ name: string; steps: Step[]; fault: string }>([
+    { name: "another frame", steps: [ping, { on: "a", expect: { type: "joined" } }], fault: "step 3" },
+    { name: "another field", steps: [ping, { on: "a", expect: { type: "pong", re: "2" } }], fault: "frame.re" },
+    { name: "a field too many", steps: [ping, { on: "a", expect: { re: "$absent" } }], fault: "frame.re is there" },
+    { name: "no silence", steps: [ping, { on: "a", quiet: true }], fault: "not quiet" },
+    {
+      name: "another close",
+      steps: [
+        { on: "a", close: 1000 },
+        { on: "a", expectClose: 4001 },
+      ],
+      fault: "closed with 1000",
+    },
+    {
+      name: "a refusal that does not come",
+      steps: [{ connect: "b", as: "bob", refused: 403 }],
+      fault: "the connection opened",
+    },
+    { name: "another status", steps: [{ http: "GET", path: "/healthz", status: 404 }], fault: "status 200" },
+  ])("$name", async ({ name, steps, fault }) => {
+    const dialogue = { rules: [], name, steps: [{ connect: "a", as: "ann" }, ...steps] };
+    await expect(speak(dialogue, await serverFor(dialogue))).rejects.toThrow(fault);
+  });
 });

@@ -99,7 +99,7 @@ describe("a reader that stops reading while 10 MB a second come", () => {
     for (let n = total + 1; n <= total + 5; n++)
       publisher.send({ type: "publish", id: String(n), room: "replay", event: "e", data: n, echo: false });
     await publisher.until({ type: "ack", re: String(total + 5) });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (let i = 0; i < 20; i++) await publisher.settled();
     expect(server.rssBytes() - before, "a replay waits for its reader").toBeLessThan(16 * megabyte);
     reader.socket.resume();
     for (let n = 1; n <= total + 5; n++) await reader.expect({ type: "message", offset: n });
