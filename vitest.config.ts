@@ -11,6 +11,7 @@ const config: ViteUserConfig = defineConfig({
       { find: /^fanfare$/, replacement: `${src}/server/index.ts` },
       { find: /^fanfare\/client$/, replacement: `${src}/client/index.ts` },
       { find: /^fanfare\/lmdb$/, replacement: `${src}/backends/lmdb/index.ts` },
+      { find: /^fanfare\/testing$/, replacement: `${src}/testing/index.ts` },
     ],
   },
   test: {

@@ -1,0 +1,1 @@
+import "../../examples/docs/own-backend.ts";
