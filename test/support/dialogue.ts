@@ -144,16 +144,16 @@ class Speaker {
     const token = user === undefined ? {} : { token: makeToken({ sub: this.#text(user), rooms: ["**"] }) };
     return {
       path: this.#text(step.path ?? "/ws"),
-      query: { ...token, ...this.#fill(step.query ?? {}) } as Record<string, string>,
-      headers: this.#fill(step.headers ?? {}) as Record<string, string>,
-      protocols: this.#fill(step.protocols ?? ["fanfare.v1"]) as string[],
+      query: { ...token, ...this.#fill(step.query ?? {}) },
+      headers: this.#fill<Record<string, string>>(step.headers ?? {}),
+      protocols: this.#fill<string[]>(step.protocols ?? ["fanfare.v1"]),
       autoPong: step.autoPong ?? true,
     };
   }
 
   async #http(method: string, step: Step): Promise<void> {
     const url = `http://${this.#server.host}${this.#text(step.path ?? "/")}`;
-    const headers = this.#fill(step.headers ?? {}) as Record<string, string>;
+    const headers = this.#fill<Record<string, string>>(step.headers ?? {});
     const response = await fetch(url, { method, headers: { Origin: testOrigin, ...headers } });
     const text = await response.text();
     if (response.status !== step.status) throw new Error(`status ${response.status}: ${text.slice(0, 200)}`);
@@ -164,7 +164,7 @@ class Speaker {
 
   async #join(peer: Peer, step: Step): Promise<void> {
     const { join: _, ...fields } = step;
-    peer.send(this.#fill({ ...fields, type: "join", id: "joining" } as JsonObject));
+    peer.send(this.#fill({ ...fields, type: "join", id: "joining" }));
     await peer.expect({ type: "joined", re: "joining", room: this.#text(step.room ?? "") }, this.#bindings);
   }
 
@@ -191,7 +191,8 @@ class Speaker {
   }
 
   #text(template: string): string {
-    return String(this.#fill(template));
+    // A placeholder alone may stand for a number.
+    return String(fill(template, this.#bindings));
   }
 }
 

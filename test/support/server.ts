@@ -59,7 +59,7 @@ export class TestServer {
     child.stdout.setEncoding("utf8").on("data", (text: string) => (this.#output += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#output += text));
     this.#child = child;
-    this.#exit = once(child, "exit").then(([code, signal]) => ({ code, signal }) as Exit);
+    this.#exit = once(child, "exit").then(([code, signal]) => ({ code, signal }));
     const giveUpAt = Date.now() + startWithinMs;
     while (!(await this.#isHealthy())) {
       if (!this.alive) throw new Error(`the server ended while starting:\n${this.#output}`);

@@ -2,9 +2,13 @@ import { describe, expect, it } from "vitest";
 import { closeAction, closeCodes, leavesAtOnce } from "../../src/protocol/codes.ts";
 import { readVectors } from "./vectors.ts";
 
-const { cases } = readVectors<{ cases: { code: number; action: string; leaves_at_once: boolean }[] }>(
-  "close-codes.json",
-);
+interface Case {
+  code: number;
+  action: string;
+  leaves_at_once: boolean;
+}
+
+const { cases } = readVectors("close-codes.json") as { cases: Case[] };
 
 describe("a close code", () => {
   it.each(cases)("$code makes a client: $action", ({ code, action }) => expect(closeAction(code)).toBe(action));

@@ -8,7 +8,7 @@ interface Valid {
   offset: number;
 }
 
-const { valid, invalid } = readVectors<{ valid: Valid[]; invalid: string[] }>("cursors.json");
+const { valid, invalid } = readVectors("cursors.json") as { valid: Valid[]; invalid: string[] };
 
 describe("a cursor", () => {
   it.each(valid)("is $text, read and written", ({ text, epoch, offset }) => {

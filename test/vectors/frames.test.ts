@@ -12,7 +12,7 @@ interface Case {
   gaps?: number;
 }
 
-const { cases } = readVectors<{ cases: Case[] }>("frames.json");
+const { cases } = readVectors("frames.json") as { cases: Case[] };
 
 describe("a client takes what a server sends", () => {
   it.each(cases)("$rule $name", async ({ texts: [first = "", ...rest], taken, cursor, gaps }) => {

@@ -10,7 +10,7 @@ interface Names {
   invalid: Name[];
 }
 
-const { rooms, users } = readVectors<{ rooms: Names; users: Names }>("names.json");
+const { rooms, users } = readVectors("names.json") as { rooms: Names; users: Names };
 
 describe.each([
   { what: "room", names: rooms, isName: isRoomName },

@@ -12,7 +12,7 @@ interface Case extends Repeated {
   room?: string;
 }
 
-const { cases } = readVectors<{ cases: Case[] }>("parse.json");
+const { cases } = readVectors("parse.json") as { cases: Case[] };
 
 describe("a client's text becomes a frame or a refusal", () => {
   it.each(cases)("$name", (given) => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { matches } from "../../src/server/auth/rights.ts";
 import { readVectors } from "./vectors.ts";
 
-const { cases } = readVectors<{ cases: { pattern: string; matches: string[]; not: string[] }[] }>("rights.json");
+const { cases } = readVectors("rights.json") as { cases: { pattern: string; matches: string[]; not: string[] }[] };
 const rows = cases.flatMap(({ pattern, matches: yes, not }) => [
   ...yes.map((room) => ({ pattern, room, isMatch: true })),
   ...not.map((room) => ({ pattern, room, isMatch: false })),

@@ -31,7 +31,7 @@ describe("lawful framing passes", () => {
     peer.frame(ping.slice(5, 9), { fin: false, opcode: 0 });
     peer.frame(ping.slice(9), { opcode: 0 });
     const opcodes = [await peer.next(), await peer.next()].map(({ opcode }) => opcode);
-    expect(opcodes.sort()).toEqual([1, 10]);
+    expect(new Set(opcodes)).toEqual(new Set([1, 10]));
   });
 
   it("a close is answered with its code", async () => {

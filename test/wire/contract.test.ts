@@ -135,7 +135,7 @@ describe("a handler", () => {
       const frame = await ann.next();
       if (frame["re"] !== undefined) order.push(frame["re"]);
     }
-    expect(order.slice(0, 2).map(Number).sort()).toEqual([4, 5]);
+    expect(new Set(order.slice(0, 2))).toEqual(new Set(["4", "5"]));
     expect(order.slice(2)).toEqual(["1", "2", "3"]);
   });
 

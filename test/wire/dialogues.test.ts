@@ -6,7 +6,7 @@ import { readVectors } from "../vectors/vectors.ts";
 
 const folder = new URL("../../vectors/dialogues/", import.meta.url);
 const files = readdirSync(folder).sort();
-const all = files.map((file) => ({ file, dialogues: readVectors<Dialogue[]>(`dialogues/${file}`) }));
+const all = files.map((file) => ({ file, dialogues: readVectors(`dialogues/${file}`) as Dialogue[] }));
 
 /** Dialogues with the same arguments share a server, but for those that stop it. */
 const servers = new Map<string, Promise<TestServer>>();
