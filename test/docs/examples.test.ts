@@ -4,8 +4,9 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createHub, signToken, type Hub } from "fanfare";
+import { createHub, defineRooms, signToken, type Hub } from "fanfare";
 import { createClient, type Client, type ClientStatus, type MessageOf } from "fanfare/client";
+import * as v from "valibot";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import { exchange, giveTicket, provider, rotating, sessionHub } from "../../examples/docs/auth.ts";
@@ -192,6 +193,20 @@ describe("rooms and their contract", () => {
     // @ts-expect-error -- only the server publishes there
     const order = client.join("orders/42").publish("changed", { state: "sent" });
     await expect(order).rejects.toMatchObject({ code: "forbidden" });
+  });
+
+  it("any Standard Schema library will do", async () => {
+    const contract = defineRooms({ notes: { events: { noted: v.object({ text: v.pipe(v.string(), v.trim()) }) } } });
+    const hub = createHub({ rooms: contract });
+    await hub.start();
+    onTestFinished(() => hub.close({ drainMs: 0 }));
+    await hub.room("notes").publish("noted", { text: " hello " });
+    expect(await hub.room("notes").history()).toMatchObject([{ data: { text: "hello" } }]);
+    // @ts-expect-error -- text is a string
+    await expect(hub.room("notes").publish("noted", { text: 1 })).rejects.toMatchObject({
+      code: "invalid_data",
+      issues: [{ path: ["text"] }],
+    });
   });
 
   const store: Store = {
