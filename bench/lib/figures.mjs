@@ -24,6 +24,12 @@ export function printVerdicts(verdicts) {
   }
 }
 
+/** What to say under a table whose rows tell how long server or load waited for a processor. */
+export function noteOnWaiting(rows) {
+  const waited = Math.max(...rows.map((row) => row["waited %"]));
+  return waited > 10 ? "Other programs kept the processors busy: run this again on a quiet machine." : undefined;
+}
+
 export function printTable(title, rows) {
   console.log(`\n${title}`);
   const names = Object.keys(rows[0]);

@@ -1,5 +1,5 @@
 // What the kernel knows of a process. Linux only.
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /**
  * Microseconds that all threads of a process had a processor, user and system, and microseconds that they were ready and
@@ -15,6 +15,26 @@ export function cpu(pid) {
     sum.waitedUs += Number(waitedNs) / 1_000;
   }
   return sum;
+}
+
+/**
+ * How much of the time between two calls of `cpu` each process waited for a processor, in percent of `wallUs`; the worst
+ * of them. Above a few percent other programs were measured too.
+ */
+export function waitedPercent(wallUs, ...spans) {
+  return Math.max(...spans.map(([before, after]) => (100 * (after.waitedUs - before.waitedUs)) / wallUs));
+}
+
+/** How many sockets a process holds. */
+export function countSockets(pid) {
+  const isSocket = (fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith("socket:");
+    } catch {
+      return false; // closed since it was listed
+    }
+  };
+  return readdirSync(`/proc/${pid}/fd`).filter(isSocket).length;
 }
 
 /** Resident bytes now, and the most there ever were. */

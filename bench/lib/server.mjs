@@ -1,7 +1,7 @@
 // One measured server: started on a processor of its own, stopped when done with.
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { cpu, memory } from "./process.mjs";
+import { countSockets, cpu, memory } from "./process.mjs";
 import { serverCpu, sleep, spawnOn } from "./tools.mjs";
 
 const startWithinMs = 10_000;
@@ -29,6 +29,7 @@ export async function startServer(peer) {
     port,
     cpu: () => cpu(pid),
     memory: () => memory(pid),
+    countSockets: () => countSockets(pid),
     async stop() {
       if (child.exitCode === null && child.signalCode === null) {
         const exit = once(child, "exit");

@@ -1,7 +1,8 @@
 // One room of 1,000 members, one of whom publishes at a steady rate. What does a delivery cost the server?
 import { fanfare, floor, socketIo, wsRooms } from "../lib/peers.mjs";
-import { median, medians, verdict } from "../lib/figures.mjs";
+import { median, medians, noteOnWaiting, verdict } from "../lib/figures.mjs";
 import { makeData, makeUsers, startLoad } from "../lib/load.mjs";
+import { waitedPercent } from "../lib/process.mjs";
 import { startServer } from "../lib/server.mjs";
 import { compile, sleep } from "../lib/tools.mjs";
 
@@ -18,11 +19,9 @@ export async function fanout({ ratePerS, quick, pairs, only }) {
     for (const peer of order) runs.get(peer).push(await measure(peer, ratePerS, quick));
   }
   const rows = [...runs].map(([peer, figures]) => ({ server: peer.name, ...medians(figures) }));
-  const waited = Math.max(...rows.map((row) => row["waited %"]));
-  const note = waited > 10 ? "Other programs kept the processors busy: run this again on a quiet machine." : undefined;
   return {
     rows,
-    note,
+    note: noteOnWaiting(rows),
     verdicts: judge(ratePerS, runs),
     runs: [...runs].map(([peer, all]) => ({ server: peer.name, all })),
   };
@@ -60,7 +59,6 @@ function figures(before, after, last, rssBytes) {
   const deliveries = after.deliveries - before.deliveries;
   const wallUs = after.at_us - before.at_us;
   const cpuUs = after.server.ranUs - before.server.ranUs;
-  const waitedUs = (who) => after[who].waitedUs - before[who].waitedUs;
   return {
     "cpu µs/delivery": cpuUs / deliveries,
     "cpu %": (100 * cpuUs) / wallUs,
@@ -71,7 +69,7 @@ function figures(before, after, last, rssBytes) {
     "p50 ms": after.p50_ms,
     "p99 ms": after.p99_ms,
     "rss MB": rssBytes / 1e6,
-    "waited %": (100 * Math.max(waitedUs("server"), waitedUs("load"))) / wallUs,
+    "waited %": waitedPercent(wallUs, [before.server, after.server], [before.load, after.load]),
   };
 }
 
