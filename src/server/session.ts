@@ -152,7 +152,8 @@ export class Session {
         await requests.join(peer, frame);
         return undefined;
       case "leave":
-        await requests.leave(peer, frame);
+        // Only the app's handler can fail, and the room is left by then.
+        await requests.leave(peer, frame).catch((error: unknown) => this.#logFailure(error, "leave"));
         return encodeFrame({ type: "left", ...re, room: frame.room });
       case "signal":
         await requests.signal(peer, frame);
