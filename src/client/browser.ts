@@ -3,14 +3,11 @@ import type { Platform, PlatformNews } from "./platform.ts";
 /** The platform of browsers and Node, each as far as it has what is asked for. */
 export function hostPlatform(): Platform {
   return {
-    now: wakefulClock(
-      () => performance.now(),
-      () => Date.now(),
-    ),
+    now: wakefulClock(() => performance.now(), Date.now),
     random: Math.random,
     randomKey,
-    setTimer: (run, ms) => setTimeout(run, ms),
-    clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+    setTimer: setTimeout,
+    clearTimer: clearTimeout as Platform["clearTimer"],
     watch,
   };
 }

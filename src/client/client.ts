@@ -6,8 +6,9 @@ import { createEmitter, type Emitter } from "./emitter.ts";
 import { FanfareError } from "./errors.ts";
 import { createLine } from "./line.ts";
 import { defaultLimits, defaultTiming } from "./platform.ts";
-import { createTraffic } from "./traffic.ts";
+import { createTraffic, type Traffic } from "./traffic.ts";
 import type { Client, ClientEvents, ClientOptions, Off, OpenContract } from "./types.ts";
+import type { World } from "./world.ts";
 
 /** A browser's longest timer. */
 const maxTimerMs = 2 ** 31 - 1;
@@ -18,39 +19,33 @@ const maxTimerMs = 2 ** 31 - 1;
  * `connect()` throws a TypeError where `url` is none, or where there is no WebSocket.
  */
 export function createClient<const C extends Contract = OpenContract>(options: ClientOptions<C>): Client<C> {
-  const platform = { ...hostPlatform(), ...options.platform };
-  const timing = { ...defaultTiming, ...options.timing };
-  const limits = { ...defaultLimits, ...options.limits };
-  const { token, tokenAs, rooms, anonymous = platform.randomKey() } = options;
+  const emitter: Emitter<ClientEvents> = createEmitter((cause, event) =>
+    event === "error" ? rethrow(cause) : listenerFailed(cause),
+  );
+  const world: World = {
+    ...hostPlatform(),
+    ...options.platform,
+    timing: { ...defaultTiming, ...options.timing },
+    limits: { ...defaultLimits, ...options.limits },
+    emitter,
+    changed,
+    listenerFailed,
+  };
+  const { now, setTimer, clearTimer } = world;
+  const { anonymous = world.randomKey() } = options;
   let dial: Dial | undefined;
   let unwatch: Off | undefined;
   let timer: unknown;
   let isChanged = false;
 
-  const emitter: Emitter<ClientEvents> = createEmitter((cause, event) =>
-    event === "error" ? rethrow(cause) : listenerFailed(cause),
-  );
   const getDial = (): Dial => (dial ??= dialer(options, anonymous));
-  const line = createLine({
-    dial: (given) => getDial()(given),
-    timing,
-    platform,
-    token,
-    renewable: tokenAs !== "ticket",
-    emitter,
-    changed,
-  });
-  const traffic = createTraffic({
-    platform,
-    timing,
-    limits,
-    findSpec: specFinder(rooms),
-    line,
-    emitter,
-    changed,
-    listenerFailed,
-  });
-  line.attach(traffic);
+  const line = createLine(
+    world,
+    (token) => getDial()(token),
+    options,
+    () => traffic,
+  );
+  const traffic: Traffic = createTraffic(world, line, specFinder(options.rooms));
 
   /** Many changes in one turn are one look at what is to be done. */
   function changed(): void {
@@ -64,11 +59,10 @@ export function createClient<const C extends Contract = OpenContract>(options: C
 
   /** Does what is due, and sets the one timer. Frames that only put silence off need not touch it: it rings and is set anew. */
   function tick(): void {
-    const { now, setTimer, clearTimer } = platform;
     if (now() >= line.until) line.handle({ type: "wake" });
-    const next = Math.min(traffic.flush(now()), line.until);
+    const next = Math.min(traffic.flush(), line.until);
     clearTimer(timer);
-    if (next < Infinity) timer = setTimer(tick, Math.min(maxTimerMs, Math.max(0, Math.ceil(next - now()))));
+    if (next < Infinity) timer = setTimer(tick, Math.min(maxTimerMs, Math.ceil(next - now())));
   }
 
   /** The app's bugs are the app's to hear of: as an `error`, or, where nobody listens, as an uncaught exception. */
@@ -83,7 +77,7 @@ export function createClient<const C extends Contract = OpenContract>(options: C
     on: emitter.on,
     connect() {
       getDial();
-      unwatch ??= platform.watch((type) => line.handle({ type }));
+      unwatch ??= world.watch((type) => line.handle({ type }));
       line.handle({ type: "connect" });
     },
     close() {

@@ -1,11 +1,11 @@
 import type { ServerFrame } from "../protocol/frames.ts";
 import type { Dial } from "./dialer.ts";
-import type { Emitter } from "./emitter.ts";
 import { errorOf, FanfareError } from "./errors.ts";
-import type { ClientTiming, Platform, WebSocketLike } from "./platform.ts";
+import type { WebSocketLike } from "./platform.ts";
 import { readServerFrame } from "./read.ts";
 import { initialState, step, type Effect, type Event } from "./states.ts";
-import type { ClientEvents, ClientStatus, TokenSource } from "./types.ts";
+import type { ClientOptions, ClientStatus, TokenSource } from "./types.ts";
+import type { World } from "./world.ts";
 
 export type WelcomeFrame = ServerFrame & { type: "welcome" };
 
@@ -20,18 +20,6 @@ export interface LineUser {
   frame(frame: ServerFrame): void;
 }
 
-export interface LineParts {
-  readonly dial: Dial;
-  readonly timing: ClientTiming;
-  readonly platform: Platform;
-  readonly token: TokenSource | undefined;
-  /** Whether a token can be sent on an open connection; a ticket cannot. */
-  readonly renewable: boolean;
-  readonly emitter: Emitter<ClientEvents>;
-  /** `until` may be another. */
-  changed(): void;
-}
-
 /** Carries out what the states decide: tokens, sockets, signs of life. Timers are the owner's: it sends `wake` at `until`. */
 export interface Line {
   readonly status: ClientStatus;
@@ -44,17 +32,19 @@ export interface Line {
   /** Takes one event after the other, also where an effect or a listener brings the next. */
   handle(event: Event): void;
   setToken(token: TokenSource | undefined): void;
-  /** To be called before the first event. */
-  attach(user: LineUser): void;
 }
 
 /** P-52: a server that is silent for this long after its ping was due is dead. */
 const graceMs = 10_000;
+const maxPingMs = 300_000;
+
+type TokenOptions = Pick<ClientOptions, "token" | "tokenAs">;
 
 /** A closure rather than a class, as all that holds state here: its names can be shortened, and the client is to be small. */
-export function createLine({ dial, timing, platform, token, renewable, emitter, changed }: LineParts): Line {
+export function createLine(world: World, dial: Dial, { token, tokenAs }: TokenOptions, user: () => LineUser): Line {
+  const isTicket = tokenAs === "ticket";
+  const { timing, emitter, changed, now, random } = world;
   const events: Event[] = [];
-  let user: LineUser;
   let state = initialState;
   let isBusy = false;
   let socket: WebSocketLike | undefined;
@@ -66,7 +56,7 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
 
   const effects: { readonly [E in Effect]: () => void } = {
     fetch() {
-      user.begin();
+      user().begin();
       fetchToken(
         (got) => handle({ type: "token", token: got }),
         (error) => handle({ type: "tokenFailed", error }),
@@ -78,9 +68,9 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
     authenticate: () => send({ type: "auth", token: sentToken }),
     renew,
     probe: () => send({ type: "ping" }),
-    resume: () => user.resume(lastWelcome),
-    suspend: () => user.suspend(),
-    giveUp: () => user.giveUp(),
+    resume: () => user().resume(lastWelcome),
+    suspend: () => user().suspend(),
+    giveUp: () => user().giveUp(),
   };
 
   function handle(event: Event): void {
@@ -92,9 +82,8 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
   }
 
   function take(event: Event): void {
-    const now = platform.now();
     const { status } = state;
-    const [next, ...does] = step(state, event, { now, random: platform.random(), timing });
+    const [next, ...does] = step(state, event, { now: now(), random: random(), timing });
     state = next;
     for (const effect of does) effects[effect]();
     if (event.type === "tokenFailed") emitter.emit("error", event.error);
@@ -123,7 +112,8 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
 
   function renew(): void {
     const renewed = socket;
-    if (!renewable) return;
+    // A ticket is good for one connection only.
+    if (isTicket) return;
     fetchToken(
       (got) => {
         // The same token again would change nothing; the connection may be another by now.
@@ -176,8 +166,8 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
       case "welcome": {
         lastWelcome = frame;
         const { user, connection, ping_ms } = frame;
-        // Bounded both ways: a server's odd number must neither keep the client busy nor make it wait for ever.
-        const silenceMs = Math.min(Math.max(ping_ms, 1_000), 300_000) + graceMs;
+        // Bounded: a server's odd number must not make the client wait for ever.
+        const silenceMs = Math.min(ping_ms, maxPingMs) + graceMs;
         return handle({ type: "welcome", welcomed: { user, connection, silenceMs } });
       }
       case "auth_required":
@@ -187,13 +177,13 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
       case "reauth":
         return handle({ type: "reauth" });
       case "drain":
-        return handle({ type: "hint", ms: frame.retry_after_ms });
+        return handle({ type: "hint", ms: frame.retry_after_ms ?? 0 });
       case "error":
         if (frame.room === undefined) lastError = errorOf(frame);
         // Later on it speaks of one request, and not of when to connect again.
         if (!isOnline) handle({ type: "hint", ms: frame.retry_after_ms ?? 0 });
     }
-    if (isOnline) user.frame(frame);
+    if (isOnline) user().frame(frame);
   }
 
   return {
@@ -211,9 +201,6 @@ export function createLine({ dial, timing, platform, token, renewable, emitter, 
     setToken(given) {
       source = given;
       handle({ type: "renew" });
-    },
-    attach(given) {
-      user = given;
     },
   };
 }

@@ -1,6 +1,6 @@
 import { formatCursor, parseCursor, type Cursor } from "../protocol/cursor.ts";
 import type { RoomSpec, Schemas } from "../protocol/contract.ts";
-import type { JoinedFrame, MessageFrame, PresenceFrame, Right, ServerFrame, SignalFrame } from "../protocol/frames.ts";
+import type { JoinedFrame, MessageFrame, PresenceFrame, Right, ServerFrame } from "../protocol/frames.ts";
 import { checkData, checkEvent } from "./checks.ts";
 import type { Emitter } from "./emitter.ts";
 import type { FanfareError } from "./errors.ts";
@@ -35,13 +35,11 @@ export interface Membership {
   end(reason: Left["reason"], error: FanfareError): void;
   tell<E extends keyof RoomEvents>(event: E, value: RoomEvents[E]): void;
   joined(frame: JoinedFrame): void;
-  message(frame: MessageFrame): void;
-  signal(frame: SignalFrame): void;
-  skip(offset: number): void;
-  gap(frame: ServerFrame & { type: "gap" }): void;
-  /** `user` is this client's own. */
-  changed(frame: PresenceFrame, user: string): void;
+  /** What is sent into a joined room. `user` is this client's own. */
+  take(frame: ServerFrame, user: string): void;
 }
+
+type GapFrame = ServerFrame & { type: "gap" };
 
 interface AnyEvent {
   readonly event: string;
@@ -81,7 +79,7 @@ export function createMembership(name: string, spec: RoomSpec | undefined, optio
       const fault = checkData(name, spec?.presence, data);
       if (fault) throw fault;
       // What later joins send is what was given now, whatever the app does to its object.
-      ownData = JSON.parse(JSON.stringify(data));
+      ownData = JSON.parse(JSON.stringify(data ?? null));
       room.hasNewData = true;
     },
     joinFrame(id) {
@@ -113,47 +111,53 @@ export function createMembership(name: string, spec: RoomSpec | undefined, optio
       if (isLost) room.tell("reset", { cursor, reason: whyLost() });
       applyFrame({ type: "presence", room: name, members, all: presence ?? [] });
     },
-    message(frame) {
-      if (room.state !== "joined") return;
-      const { offset } = frame;
-      const replay = replayLeft > 0;
-      if (replay) replayLeft--;
-      if (offset !== undefined && position) {
-        if (offset <= position.offset) return;
-        const before = frame.prev ?? offset - 1;
-        // A server announces what it leaves out (P-32); one that did not is told of, never hidden.
-        if (before > position.offset) moveOver({ ...position, offset: before }, "unknown");
-        position = { ...position, offset };
+    take(frame, user) {
+      switch (frame.type) {
+        case "message":
+          return message(frame);
+        case "signal":
+          return deliver("signal", spec?.signals, frame);
+        case "skip":
+          if (position && frame.offset > position.offset) position = { ...position, offset: frame.offset };
+          return;
+        case "gap":
+          return gap(frame);
+        case "presence":
+          applyFrame(frame);
+          // P-40: another tab of this user may have changed the data. A rejoin from here must not put the old back.
+          if (!room.hasNewData && ownData !== undefined && room.presence.has(user)) ownData = room.presence.get(user);
       }
-      deliver("message", spec?.events, { ...frame, replay });
-    },
-    signal(frame) {
-      if (room.state === "joined") deliver("signal", spec?.signals, frame);
-    },
-    skip(offset) {
-      if (position && offset > position.offset) position = { ...position, offset };
-    },
-    gap({ cursor, reason }) {
-      const next = parseCursor(cursor);
-      if (room.state !== "joined" || !next) return;
-      replayLeft = 0;
-      if (position?.epoch !== next.epoch || reason === "epoch") {
-        position = next;
-        room.tell("reset", { cursor, reason: "epoch" });
-      } else if (next.offset > position.offset) {
-        moveOver(next, reason);
-      }
-    },
-    changed(frame, user) {
-      if (room.state !== "joined") return;
-      applyFrame(frame);
-      // P-40: another tab of this user may have changed the data. A rejoin from here must not put the old back.
-      if (!room.hasNewData && ownData !== undefined && room.presence.has(user)) ownData = room.presence.get(user);
     },
   };
   room.wants(options);
   if (options.data !== undefined) room.setData(options.data);
   return room;
+
+  function message(frame: MessageFrame): void {
+    const { offset } = frame;
+    const replay = replayLeft > 0;
+    if (replay) replayLeft--;
+    if (offset !== undefined && position) {
+      if (offset <= position.offset) return;
+      const before = frame.prev ?? offset - 1;
+      // A server announces what it leaves out (P-32); one that did not is told of, never hidden.
+      if (before > position.offset) moveOver({ ...position, offset: before }, "unknown");
+      position = { ...position, offset };
+    }
+    deliver("message", spec?.events, { ...frame, replay });
+  }
+
+  function gap({ cursor, reason }: GapFrame): void {
+    const next = parseCursor(cursor);
+    if (!next) return;
+    replayLeft = 0;
+    if (position?.epoch !== next.epoch || reason === "epoch") {
+      position = next;
+      room.tell("reset", { cursor, reason: "epoch" });
+    } else if (next.offset > position.offset) {
+      moveOver(next, reason);
+    }
+  }
 
   function ownFrame(frame: object): string {
     room.hasNewData = false;

@@ -56,7 +56,7 @@ export interface ClientLimits {
  */
 export type PlatformNews = "up" | "down" | "look" | "freeze";
 
-/** The world, as far as a client touches it. */
+/** The world, as far as a client touches it. Functions, not methods: they are called without `this`. */
 export interface Platform {
   /** Milliseconds from any start. Never goes back, and counts the time that a machine slept. */
   now(): number;

@@ -1,7 +1,9 @@
-import type { ServerFrame } from "../protocol/frames.ts";
+import type { ServerFrame, WelcomeLimits } from "../protocol/frames.ts";
 import { backoffMs } from "./delays.ts";
 import { errorOf, FanfareError } from "./errors.ts";
-import type { ClientLimits, ClientTiming } from "./platform.ts";
+import type { Line } from "./line.ts";
+import { createPacer } from "./pacer.ts";
+import type { World } from "./world.ts";
 
 export type Kind = "join" | "publish" | "presence" | "history";
 
@@ -45,19 +47,6 @@ interface Queue {
   notBefore: number;
 }
 
-/** What the connection lets through now. */
-export interface Gate {
-  /** True where a time has come; where not, it notes when to look again. */
-  readonly due: (at: number) => boolean;
-  /** False where it was too early. */
-  readonly send: (text: string, kind: Kind) => boolean;
-  readonly isOpen: boolean;
-  /** P-62: more would end the connection. */
-  readonly messageBytes: number;
-  /** P-31: how long after the first sending a publish may be sent again. */
-  readonly repeatMs: number;
-}
-
 /**
  * The requests that wait for an answer, across connections. Those of one room are in one line, and by default one of them at
  * a time is on its way: so a join comes before what needs it, and a publish that has to be repeated is not overtaken. Rooms
@@ -65,29 +54,39 @@ export interface Gate {
  */
 export interface Requests {
   /** A join goes to the head of its room's line. */
-  add<K extends Kind>(request: Request<K>): void;
+  add<K extends Kind>(request: Omit<Request<K>, "id">): void;
   /** Whether publishes wait in a room. */
   hasPublishes(room: string): boolean;
-  /** Fails what is late and sends what may go. */
-  flush(now: number, gate: Gate): void;
-  /**
-   * Whether the frame answers one of these. A refused one that is to be repeated stays where it is; `pause` is told until when
-   * the server wants no more of any kind.
-   */
-  answer(frame: ServerFrame, now: number, pause: (until: number) => void): boolean;
+  /** Fails what is late and sends what may go. Returns when to call it next, apart from answers and what the app does. */
+  flush(): number;
+  /** Sends what has no answer, at once or not at all. */
+  sendNow(text: string): boolean;
+  /** Whether the frame answers one of these. A refused one that is to be repeated stays where it is. */
+  answer(frame: ServerFrame): boolean;
+  /** A connection, and what its server allows. */
+  resume(limits: WelcomeLimits): void;
   /** The connection is gone: nothing that was on its way is answered. Presence is forgotten: it goes with the next join. */
   suspend(): void;
   /** Fails what `which` picks: with the error, or with `outcome_unknown` where it may have been kept. */
   fail(error: FanfareError, which: (request: Request) => boolean): void;
 }
 
-export function createRequests(limits: ClientLimits, timing: ClientTiming, random: () => number): Requests {
+/** While more than this waits in the socket, what has no answer is dropped. The rest is bounded by its lines. */
+const maxBufferedBytes = 65_536;
+
+export function createRequests({ timing, limits, now, random }: World, line: Line): Requests {
   const queues = new Map<string, Queue>();
   const byId = new Map<string, Entry>();
+  const pacer = createPacer();
+  let isOnline = false;
+  let server: WelcomeLimits;
+  let freeJoins = 0;
+  let ids = 0;
   let totalBytes = 0;
   let counted = 0;
 
   const isUnsure = ({ kind, flying, unsure }: Entry): boolean => unsure || (flying && kind === "publish");
+  const fits = (text: string): boolean => utf8Bytes(text) <= server.message_bytes;
 
   function settle(entry: Entry): Entry {
     const { id, room, bytes } = entry;
@@ -108,15 +107,43 @@ export function createRequests(limits: ClientLimits, timing: ClientTiming, rando
     reject(isUnsure(entry) ? new FanfareError("outcome_unknown", { room, cause }) : cause);
   }
 
+  /** Whether an entry may go now: from the front, and never past another; publishes may follow each other unanswered. */
+  function isNext(entries: readonly Entry[], entry: Entry): boolean {
+    const place = entries.indexOf(entry);
+    const isFree = entries.every(({ kind, flying }, i) => !flying || (i < place && kind === "publish"));
+    return isFree && (place === 0 || (entry.kind === "publish" && place < limits.inFlight));
+  }
+
+  /** False where it is to be tried again later. */
+  function send(entry: Entry, due: (at: number) => boolean): boolean {
+    const { room, kind } = entry;
+    const text = entry.text(entry.id);
+    if (!fits(text)) {
+      // P-62: the server would close with 1009, and no retry could help.
+      fail(entry, new FanfareError("too_big", { room }));
+      return true;
+    }
+    // P-63: the first joins after `welcome` are free.
+    const cost = kind === "join" && freeJoins-- > 0 ? 0 : kind === "history" ? 10 : 1;
+    if (cost && !due(pacer.readyAt(cost, now()))) return false;
+    pacer.spend(cost);
+    line.send(text);
+    entry.flying = true;
+    // P-31. A tenth of the server's time is kept back: a repeat that is sent in time may arrive late.
+    if (kind === "publish") entry.until = Math.min(entry.until, now() + server.dedupe_ms * 0.9);
+    return true;
+  }
+
   return {
     add(request) {
-      const { kind, id, room, text, reject } = request;
+      const { kind, room, text, reject } = request;
+      const id = String(++ids);
       // Joins and presence are few for each room, and what they send may change until they do.
       const bytes = kind === "publish" || kind === "history" ? utf8Bytes(text(id)) : 0;
       if (bytes && (counted >= limits.queued || totalBytes + bytes > limits.queuedBytes)) {
         return reject(new FanfareError("queue_full", { room }));
       }
-      const entry: Entry = { ...(request as unknown as Request), bytes, flying: false, unsure: false };
+      const entry: Entry = { ...(request as unknown as Request), id, bytes, flying: false, unsure: false };
       const queue = queues.get(room) ?? { entries: [], failures: 0, notBefore: 0 };
       queues.set(room, queue);
       if (kind === "join") queue.entries.unshift(entry);
@@ -126,29 +153,30 @@ export function createRequests(limits: ClientLimits, timing: ClientTiming, rando
       if (bytes) counted++;
     },
     hasPublishes: (room) => !!queues.get(room)?.entries.some(({ kind }) => kind === "publish"),
-    flush(now, { due, send, isOpen, messageBytes, repeatMs }) {
+    flush() {
+      let next = Infinity;
+      const due = (at: number): boolean => {
+        const isDue = at <= now();
+        if (!isDue) next = Math.min(next, at);
+        return isDue;
+      };
       for (const entry of byId.values()) if (due(entry.until)) fail(entry, new FanfareError("timeout"));
-      for (const [room, { entries, notBefore }] of queues) {
-        for (const [i, entry] of [...entries].entries()) {
+      for (const { entries, notBefore } of isOnline ? queues.values() : []) {
+        for (const entry of [...entries]) {
           if (entry.flying) continue;
-          // Publishes may follow each other before the first is answered; nothing else does, and nothing overtakes.
-          const isFree = entries.every(({ kind, flying }, j) => !flying || (j < i && kind === "publish"));
-          const isNext = i === 0 || (isFree && entry.kind === "publish" && i < limits.inFlight);
-          if (!isOpen || !isFree || !isNext || !due(notBefore)) break;
-          const text = entry.text(entry.id);
-          if (utf8Bytes(text) > messageBytes) {
-            // The server would close with 1009, and no retry could help. The next one gets its turn at once.
-            fail(entry, new FanfareError("too_big", { room }));
-            due(now + 1);
-            break;
-          }
-          if (!send(text, entry.kind)) break;
-          entry.flying = true;
-          if (entry.kind === "publish") entry.until = Math.min(entry.until, now + repeatMs);
+          if (!isNext(entries, entry) || !due(notBefore) || !send(entry, due)) break;
         }
       }
+      return next;
     },
-    answer(frame, now, pause) {
+    sendNow(text) {
+      const isFull = !isOnline || line.bufferedBytes > maxBufferedBytes || !fits(text);
+      if (isFull || now() < pacer.readyAt(1, now())) return false;
+      pacer.spend(1);
+      line.send(text);
+      return true;
+    },
+    answer(frame) {
       const { type, re = "" } = frame as { type: string; re?: string };
       const entry = byId.get(re);
       const queue = queues.get(entry?.room ?? "");
@@ -158,23 +186,32 @@ export function createRequests(limits: ClientLimits, timing: ClientTiming, rando
         return true;
       }
       const { code, retry_after_ms = 0 } = frame;
-      const wait = (ms: number): number => now + Math.min(Math.max(retry_after_ms, ms), timing.maxHintMs);
+      const wait = (ms: number): number => now() + Math.min(Math.max(retry_after_ms, ms), timing.maxHintMs);
       if (code === "rate_limited") {
         // P-63: without effect, so the time in which a repeat is safe has not begun.
         if (entry.kind === "publish" && !entry.unsure) entry.until = Infinity;
-        pause(wait(retry_after_ms || timing.backoffMs));
+        entry.flying = false;
+        pacer.pause(wait(retry_after_ms || timing.backoffMs));
       } else if (code === "unavailable") {
         entry.unsure = isUnsure(entry);
+        entry.flying = false;
         queue.notBefore = wait(backoffMs(queue.failures++, random(), timing));
+      } else {
+        entry.flying = false;
+        // Rights come before keys (P-60), so a refusal says nothing of an earlier sending. `conflict` does.
+        if (code === "conflict") entry.unsure = false;
+        fail(entry, errorOf(frame));
       }
-      entry.flying = false;
-      if (code === "rate_limited" || code === "unavailable") return true;
-      // Rights come before keys (P-60), so a refusal says nothing of an earlier sending. `conflict` does.
-      if (code === "conflict") entry.unsure = false;
-      fail(entry, errorOf(frame));
       return true;
     },
+    resume(allowed) {
+      isOnline = true;
+      server = allowed;
+      freeJoins = allowed.rooms;
+      pacer.reset(allowed.requests_per_s, now());
+    },
     suspend() {
+      isOnline = false;
       for (const entry of byId.values()) {
         entry.unsure = isUnsure(entry);
         entry.flying = false;
@@ -187,6 +224,6 @@ export function createRequests(limits: ClientLimits, timing: ClientTiming, rando
   };
 }
 
-export function utf8Bytes(text: string): number {
+function utf8Bytes(text: string): number {
   return new TextEncoder().encode(text).length;
 }

@@ -27,7 +27,7 @@
  * | hint        | ·         | ·         | noted            | noted        | ·          | ·          |
  * | wake⁴       | ·         | waiting   | waiting          | waiting      | preparing  | ·          |
  * | up          | ·         | ·         | ·                | · +probe     | sooner⁵    | ·          |
- * | down        | ·         | ·         | ·                | · +probe     | later⁵     | ·          |
+ * | down        | ·         | ·         | ·                | · +probe     | ·          | ·          |
  * | look        | ·         | ·         | ·                | · +probe     | preparing⁵ | ·          |
  * | freeze      | ·         | waiting   | waiting          | waiting      | ·          | ·          |
  *
@@ -35,7 +35,7 @@
  * ⁵ Not while the wait is the server's wish. `up` and `down` are remembered in every state. While the network is down a
  * wait is long, but has an end: platforms are wrong at times.
  */
-import { backoffMs, delayAfter, isPatient } from "./delays.ts";
+import { backoffMs, delayAfter } from "./delays.ts";
 import type { FanfareError } from "./errors.ts";
 import type { ClientTiming, PlatformNews } from "./platform.ts";
 import type { Cause, ClientStatus } from "./types.ts";
@@ -114,6 +114,8 @@ export interface Moment {
 /** The next state and, in their order, its effects. A state that does not change is the same object. */
 export type Step = readonly [State, ...Effect[]];
 
+type Transition<E extends Event["type"]> = (state: State, moment: Moment, event: Event & { readonly type: E }) => Step;
+
 export const initialState: State = {
   kind: "idle",
   status: { state: "idle" },
@@ -127,118 +129,132 @@ export const initialState: State = {
   patient: false,
 };
 
+/** The table above. What is not in it changes nothing. */
+const transitions: { readonly [E in Event["type"]]: { readonly [K in Kind | "any"]?: Transition<E> } } = {
+  connect: { idle: restart, waiting: prepare, stopped: restart },
+  close: { any: close },
+  renew: { preparing: prepareAgain, opening: prepareAgain, online: renew, stopped: restartIfUnauthorized },
+  token: { preparing: (state, _, { token }) => [{ ...state, kind: "opening", token, hintMs: 0 }, "dial"] },
+  tokenFailed: { preparing: (state, moment, { error }) => lose(state, moment, { error }) },
+  askedAuth: { opening: authenticate },
+  welcome: { opening: welcome },
+  closed: { opening: closed, online: closed },
+  frame: { online: (state, { now }) => [{ ...state, until: now + state.silenceMs }] },
+  reauth: { online: renew },
+  hint: { opening: note, online: note },
+  wake: { preparing: tooLate, opening: tooLate, online: tooLate, waiting: inTime },
+  up: { any: isUp },
+  down: { online: (state, moment) => probe({ ...state, down: true }, moment), any: (state) => [{ ...state, down: true }] },
+  look: { online: probe, waiting: (state, moment) => (state.patient ? inTime : prepare)(state, moment) },
+  freeze: { preparing: freeze, opening: freeze, online: freeze },
+};
+
 export function step(state: State, event: Event, moment: Moment): Step {
-  const { now, timing } = moment;
-  const { kind, until, status } = state;
-  const isOpening = kind === "opening";
-  const isOnline = kind === "online";
-  switch (event.type) {
-    case "connect":
-      if (kind === "waiting") return prepare(state, moment);
-      if (kind === "idle" || kind === "stopped") return prepare({ ...state, failures: 0 }, moment);
-      break;
-    case "close":
-      return [{ ...initialState, status: kind === "idle" ? status : initialState.status, down: state.down }, ...hangUp(kind, "bye"), "giveUp"];
-    case "renew":
-      if (isOnline) return [state, "renew"];
-      // The old token may be refused, which would stop a client that has a good one by now.
-      if (isOpening || kind === "preparing") return prepare(state, moment, ...hangUp(kind));
-      if (status.state === "stopped" && status.cause.closeCode === 4001) return prepare({ ...state, failures: 0 }, moment);
-      break;
-    case "token":
-      if (kind === "preparing") return [{ ...state, kind: "opening", token: event.token, hintMs: 0 }, "dial"];
-      break;
-    case "tokenFailed":
-      if (kind === "preparing") return lose(state, moment, { error: event.error });
-      break;
-    case "askedAuth":
-      if (!isOpening) break;
-      if (state.token !== undefined) return [state, "authenticate"];
-      return stop(state, { closeCode: 4001, error: event.refusal }, "drop");
-    case "welcome":
-      return isOpening ? welcome(state, event.welcomed, now) : [state];
-    case "closed":
-      if (isOpening || isOnline) return lose(state, moment, event.cause);
-      break;
-    case "frame":
-      if (isOnline) return [{ ...state, until: now + state.silenceMs }];
-      break;
-    case "reauth":
-      if (isOnline) return [state, "renew"];
-      break;
-    case "hint":
-      if (isOpening || isOnline) return [{ ...state, hintMs: Math.min(event.ms, timing.maxHintMs) }];
-      break;
-    case "wake":
-      if (now < until) break;
-      // A token that comes too late finds another state, which does not want it.
-      return kind === "waiting" ? prepare(state, moment) : lose(state, moment, { closeCode: 1006 }, "drop");
-    case "up":
-    case "down":
-      return network({ ...state, down: event.type === "down" }, moment);
-    case "look":
-      if (kind === "waiting" && (!state.patient || now >= until)) return prepare(state, moment);
-      return probe(state, moment);
-    case "freeze":
-      // A page with an open socket is not let into the page cache. No close code: this user is to be back (P-41).
-      if (!isOpening && !isOnline && kind !== "preparing") break;
-      return [wait(state, Infinity, Infinity, false, {}), ...hangUp(kind)];
-    default:
-      return event satisfies never;
-  }
-  return [state];
+  const row = transitions[event.type];
+  const transition = (row[state.kind] ?? row.any) as Transition<never> | undefined;
+  return transition?.(state, moment, event as never) ?? [state];
 }
 
-function prepare(state: State, { now, timing }: Moment, ...effects: Effect[]): Step {
+function prepare(state: State, { now, timing }: Moment): Step {
   const status: ClientStatus = state.status.state === "connecting" ? state.status : { state: "connecting" };
-  return [{ ...state, kind: "preparing", status, until: now + timing.connectMs }, ...effects, "fetch"];
+  return [{ ...state, kind: "preparing", status, until: now + timing.connectMs }, "fetch"];
 }
 
-function hangUp(kind: Kind, how: "bye" | "drop" = "drop"): Effect[] {
+function restart(state: State, moment: Moment): Step {
+  return prepare({ ...state, failures: 0 }, moment);
+}
+
+function restartIfUnauthorized(state: State, moment: Moment): Step {
+  return "cause" in state.status && state.status.cause.closeCode === 4001 ? restart(state, moment) : [state];
+}
+
+/** With another token. The old one may be refused, which would stop a client that has a good one by now. */
+function prepareAgain(state: State, moment: Moment): Step {
+  return [prepare(state, moment)[0], ...hangUp(state), "fetch"];
+}
+
+function inTime(state: State, moment: Moment): Step {
+  return moment.now < state.until ? [state] : prepare(state, moment);
+}
+
+function close(state: State): Step {
+  const { status } = state.kind === "idle" ? state : initialState;
+  return [{ ...initialState, status, down: state.down }, ...hangUp(state, "bye"), "giveUp"];
+}
+
+function renew(state: State): Step {
+  return [state, "renew"];
+}
+
+function hangUp({ kind }: State, how: "bye" | "drop" = "drop"): Effect[] {
   if (kind === "online") return [how, "suspend"];
   return kind === "opening" ? [how] : [];
 }
 
-function stop(state: State, cause: Cause, ...effects: Effect[]): Step {
+function stop(state: State, cause: Cause, effects: readonly Effect[]): Step {
   return [{ ...state, kind: "stopped", status: { state: "stopped", cause }, until: Infinity }, ...effects, "giveUp"];
 }
 
-function welcome(state: State, { user, connection, silenceMs }: Welcomed, now: number): Step {
+function authenticate(state: State, _: Moment, { refusal }: { readonly refusal: FanfareError }): Step {
+  if (state.token !== undefined) return [state, "authenticate"];
+  return stop(state, { closeCode: 4001, error: refusal }, ["drop"]);
+}
+
+function welcome(state: State, { now }: Moment, { welcomed }: { readonly welcomed: Welcomed }): Step {
+  const { user, connection, silenceMs } = welcomed;
   const status: ClientStatus = { state: "online", user, connection };
   return [{ ...state, kind: "online", status, silenceMs, since: now, until: now + silenceMs, hintMs: 0 }, "resume"];
 }
 
+function note(state: State, { timing }: Moment, { ms }: { readonly ms: number }): Step {
+  return [{ ...state, hintMs: Math.min(ms, timing.maxHintMs) }];
+}
+
+function closed(state: State, moment: Moment, { cause }: { readonly cause: Cause }): Step {
+  return lose(state, moment, cause, state.kind === "online" ? ["suspend"] : []);
+}
+
+/** A token that comes after this finds another state, which does not want it. */
+function tooLate(state: State, moment: Moment): Step {
+  return moment.now < state.until ? [state] : lose(state, moment, { closeCode: 1006 }, hangUp(state));
+}
+
 /** After a connection, or an attempt at one, is lost. */
-function lose(state: State, { now, random, timing }: Moment, cause: Cause, how?: "drop"): Step {
+function lose(state: State, { now, random, timing }: Moment, cause: Cause, effects: readonly Effect[] = []): Step {
   const { kind, down } = state;
   const { closeCode = 1006 } = cause;
   const hintMs = kind === "preparing" ? 0 : state.hintMs;
-  const effects: Effect[] = how ? hangUp(kind) : kind === "online" ? ["suspend"] : [];
   const failures = kind === "online" && now - state.since >= timing.minUptimeMs ? 0 : state.failures;
-  const ms = delayAfter(closeCode, failures, hintMs, random, timing);
-  if (ms === undefined) return stop(state, cause, ...effects);
-  const patient = isPatient(closeCode, hintMs);
-  const untilUp = down && !patient ? timing.maxBackoffMs : ms;
-  return [wait({ ...state, failures: failures + 1 }, untilUp, now + untilUp, patient, cause), ...effects];
+  const delay = delayAfter(closeCode, failures, hintMs, random, timing);
+  if (!delay) return stop(state, cause, effects);
+  const { ms, patient } = delay;
+  const until = now + (down && !patient ? timing.maxBackoffMs : ms);
+  return [wait({ ...state, failures: failures + 1, patient }, now, until, cause), ...effects];
 }
 
-function wait(state: State, retryInMs: number, until: number, patient: boolean, cause: Cause): State {
-  const isOffline = until === Infinity || (state.down && !patient);
-  const status: ClientStatus = isOffline ? { state: "offline", cause } : { state: "waiting", retryInMs, cause };
-  return { ...state, kind: "waiting", status, until, patient };
+function wait(state: State, now: number, until: number, cause: Cause): State {
+  const isOffline = until === Infinity || (state.down && !state.patient);
+  const status: ClientStatus = isOffline
+    ? { state: "offline", cause }
+    : { state: "waiting", retryInMs: until - now, cause };
+  return { ...state, kind: "waiting", status, until };
 }
 
-function network(state: State, moment: Moment): Step {
+function isUp(before: State, moment: Moment): Step {
+  const state = { ...before, down: false };
+  const { kind, until, patient, status } = state;
+  if (kind === "online") return probe(state, moment);
+  if (patient || !("retryInMs" in status || status.state === "offline")) return [state];
   const { now, random, timing } = moment;
-  const { status, until, down } = state;
-  if (!("cause" in status) || state.kind !== "waiting" || state.patient) return probe(state, moment);
-  const soonMs = Math.min(until - now, backoffMs(0, random, timing));
-  const ms = down ? timing.maxBackoffMs : soonMs;
-  return [wait(state, ms, now + ms, false, status.cause)];
+  return [wait(state, now, Math.min(until, now + backoffMs(0, random, timing)), status.cause)];
 }
 
 /** What came over the page or the network may have cost the connection without a word: it has to show that it lives. */
 function probe(state: State, { now, timing }: Moment): Step {
-  if (state.kind !== "online") return [state];
   return [{ ...state, until: Math.min(state.until, now + timing.probeMs) }, "probe"];
+}
+
+/** A page with an open socket is not let into the page cache. No close code: this user is to be back (P-41). */
+function freeze(state: State, { now }: Moment): Step {
+  return [wait({ ...state, patient: false }, now, Infinity, {}), ...hangUp(state)];
 }
