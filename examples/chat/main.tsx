@@ -8,7 +8,14 @@ import { followKeyboard } from "./view/viewport.ts";
 
 const saved = new Saved(() => sessionStorage);
 const session = new Session(saved);
-const roomInAddress = (): string => decodeURIComponent(location.hash.slice(2));
+const roomInAddress = (): string => {
+  try {
+    return decodeURIComponent(location.hash.slice(2));
+  } catch {
+    // Not what this page wrote there: the same as none.
+    return "";
+  }
+};
 
 /** Rooms and drafts are saved as they change; the address names the room, so that it can be shared and gone back from. */
 effect(() => {

@@ -63,6 +63,12 @@ describe("a timeline", () => {
     ]);
   });
 
+  test("takes no page of a log that began anew into a run of the old one", () => {
+    const late = timelines.prepend(filled(messages(8, 9, "old")), 1, messages(1, 3, "new"), true);
+    expect(offsets(late)).toEqual([[8, 9]]);
+    expect(late.runs[0]?.older).toBe("none");
+  });
+
   test("leaves no empty run behind, where nothing had come yet", () => {
     expect(offsets(timelines.beginRun(filled([]), "none"))).toEqual([[]]);
   });

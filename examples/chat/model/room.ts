@@ -43,6 +43,7 @@ export class ChatRoom {
   /** So many messages of the first page are still to come: old ones, and nobody's news. */
   #firstPageLeft = 0;
   #replay = 0;
+  #readsBack = false;
 
   constructor(name: string, parts: RoomParts) {
     this.name = name;
@@ -115,7 +116,13 @@ export class ChatRoom {
   /** The room is no longer shown: what was unread has been seen. */
   putAway(): void {
     this.#unreadFrom.value = undefined;
-    this.#timeline.value = timelines.trim(this.#timeline.value);
+    this.readBack(false);
+  }
+
+  /** Whether one has left the end of the list. Back there, what is far above is let go. */
+  readBack(does: boolean): void {
+    this.#readsBack = does;
+    if (!does) this.#change(timelines.trim, timelines.maxMessages);
   }
 
   /** A letter was typed. */
@@ -162,6 +169,7 @@ export class ChatRoom {
     const isNews = this.#firstPageLeft === 0;
     if (!isNews) this.#firstPageLeft--;
     this.#change(timelines.append, message);
+    this.#change(timelines.trim, this.#readsBack ? timelines.maxReadBack : timelines.maxMessages);
     if (from !== undefined) this.typing.stopped(from);
     if (from === this.#parts.me || !isNews) return;
     if (this.#parts.isSeen(this)) {

@@ -45,6 +45,8 @@ export const emptyTimeline: Timeline = { runs: [], pending: [] };
 
 /** Past this, the oldest are let go; scrolling up loads them again. */
 export const maxMessages = 500;
+/** The same while one reads back, and would lose one's place: more than a log of the usual length has. */
+export const maxReadBack = 5_000;
 
 /** What follows does not join up with what is there. */
 export function beginRun(timeline: Timeline, older: Older): Timeline {
@@ -74,6 +76,8 @@ export function prepend(timeline: Timeline, runId: number, page: readonly Messag
   const index = timeline.runs.findIndex((run) => run.id === runId);
   const run = timeline.runs[index];
   if (run === undefined) return timeline;
+  // Asked for before the log began anew, answered after.
+  if (isOtherEpoch(run.messages[0], page[0])) return setOlder(timeline, runId, "none");
   const before = timeline.runs[index - 1];
   const known = before?.messages.at(-1);
   const fresh = page.filter((message) => !reaches(known, message, 0));
@@ -109,7 +113,7 @@ export function dropPending(timeline: Timeline, key: string): Timeline {
 }
 
 /** Lets the oldest go, for as long as there are too many. */
-export function trim(timeline: Timeline, max: number = maxMessages): Timeline {
+export function trim(timeline: Timeline, max: number): Timeline {
   const count = timeline.runs.reduce((sum, run) => sum + run.messages.length, 0);
   const [first, ...others] = timeline.runs;
   if (count <= max || first === undefined) return timeline;
@@ -125,6 +129,10 @@ function without(pending: readonly Pending[], key: string | undefined): readonly
 /** Whether `message` is at most `distance` after `known`, in one epoch. */
 function reaches(known: Message | undefined, message: Message, distance: number): boolean {
   return known !== undefined && epochOf(known) === epochOf(message) && message.offset <= known.offset + distance;
+}
+
+function isOtherEpoch(one: Message | undefined, other: Message | undefined): boolean {
+  return one !== undefined && other !== undefined && epochOf(one) !== epochOf(other);
 }
 
 function epochOf({ id }: Message): string {

@@ -27,11 +27,13 @@ export function Bubble({ bubble, outgoing }: { bubble: BubbleItem; outgoing: Out
           <span class={isEmoji(text) ? "text big" : "text"} dir="auto" data-testid="text">
             {text}
           </span>
-          <span class="facts">
-            {/* One time for a group: its last message's. */}
-            {last && <time dateTime={new Date(at).toISOString()}>{timeOf(at)}</time>}
-            {delivery !== undefined && <Delivery delivery={delivery} />}
-          </span>
+          {(last || delivery !== undefined) && (
+            <span class="facts">
+              {/* One time for a group: its last message's. */}
+              {last && <time dateTime={new Date(at).toISOString()}>{timeOf(at)}</time>}
+              {delivery !== undefined && <Delivery delivery={delivery} />}
+            </span>
+          )}
         </div>
         {delivery?.kind === "failed" && key !== undefined && (
           <div class="failure" role="alert">

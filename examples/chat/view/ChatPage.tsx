@@ -59,7 +59,7 @@ export function ChatPage({ chat, signOut }: { chat: Chat; signOut: () => void })
         close={() => setDrawer(undefined)}
       />
       {isCovered && <div class="scrim" onClick={() => setDrawer(undefined)} />}
-      <Announcer room={room} />
+      <Announcer key={`in ${room.name}`} room={room} connection={chat.connection.value.status} />
     </div>
   );
 }

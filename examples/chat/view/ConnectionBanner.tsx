@@ -78,7 +78,7 @@ function Countdown({ why, until }: { why: string; until: number }): VNode {
   const seconds = Math.max(0, Math.ceil((until - now) / 1_000));
   return (
     <>
-      {why} {seconds > 0 ? `Next try in ${seconds} s.` : "Trying…"}
+      {why} {seconds > 0 ? `Next try in ${seconds}\u00a0s.` : "Trying…"}
     </>
   );
 }

@@ -2,6 +2,7 @@ import type { VNode } from "preact";
 import type { ChatRoom } from "../model/room.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
+import { useFocus } from "./useFocus.ts";
 
 interface MembersProps {
   readonly room: ChatRoom;
@@ -13,11 +14,18 @@ interface MembersProps {
 }
 
 export function Members({ room, me, isOnline, isOpen, isHidden, close }: MembersProps): VNode {
+  const drawer = useFocus(isOpen);
   const members = room.members.value;
   const typing = room.typing.users.value;
   const count = room.memberCount.value;
   return (
-    <aside class={isOpen ? "members open" : "members"} inert={isHidden} aria-label="People in this room">
+    <aside
+      ref={drawer}
+      tabIndex={-1}
+      class={isOpen ? "members open" : "members"}
+      inert={isHidden}
+      aria-label="People in this room"
+    >
       <header>
         <h2 class="caption">
           {isOnline ? "Here now" : "Last seen here"} · {count}

@@ -20,10 +20,13 @@ export function MessageList({ room, me }: { room: ChatRoom; me: string }): VNode
 
   useEffect(() => {
     if (list.current === null) return undefined;
-    const made = new Scroller(list.current, setIsAtEnd);
+    const made = new Scroller(list.current, (isAtEnd) => {
+      setIsAtEnd(isAtEnd);
+      room.readBack(!isAtEnd);
+    });
     scroller.current = made;
     return () => made.end();
-  }, []);
+  }, [room]);
   useLayoutEffect(() => scroller.current?.settle(), [items]);
   // What one writes oneself is always looked at.
   useLayoutEffect(() => {

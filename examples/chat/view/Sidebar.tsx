@@ -6,6 +6,7 @@ import { connectionWords } from "./connectionWords.ts";
 import { Icon } from "./Icon.tsx";
 import { Logo } from "./Logo.tsx";
 import { RoomLink } from "./RoomLink.tsx";
+import { useFocus } from "./useFocus.ts";
 
 interface SidebarProps {
   readonly chat: Chat;
@@ -15,9 +16,10 @@ interface SidebarProps {
 }
 
 export function Sidebar({ chat, isOpen, isHidden, signOut }: SidebarProps): VNode {
+  const drawer = useFocus(isOpen);
   const { status } = chat.connection.value;
   return (
-    <aside class={isOpen ? "sidebar open" : "sidebar"} inert={isHidden} aria-label="Rooms">
+    <aside ref={drawer} tabIndex={-1} class={isOpen ? "sidebar open" : "sidebar"} inert={isHidden} aria-label="Rooms">
       <Logo />
       <nav aria-label="Rooms">
         <h2 class="caption">Rooms</h2>
