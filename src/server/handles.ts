@@ -104,7 +104,7 @@ export class RoomHandle<C extends Contract, N extends string> {
     for (const connection of [...this.#context.connections.of(user)]) {
       if (connection.joined.get(this.name) === room) connection.session?.expel(room, "removed");
     }
-    room.presence.remove(user);
+    room.forget(user);
   }
 
   #kind(): RoomKind {

@@ -167,6 +167,12 @@ export class Room implements RoomListener, Replayed {
     this.#checkEmpty();
   }
 
+  /** Ends the grace of a user whose connections have gone, if there is one. */
+  forget(user: string): void {
+    this.presence.remove(user);
+    this.#checkEmpty();
+  }
+
   /** Ends a join under way; the last one out of an empty room closes it. */
   release(): void {
     this.holds--;
