@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from "../../src/protocol/json.ts";
+import { http } from "./http.ts";
 import { fill, mismatch, type Bindings } from "./match.ts";
 import { testOrigin, type TestServer } from "./server.ts";
 import { connect, Refused, type ConnectOptions, type Peer } from "./socket.ts";
@@ -154,9 +155,8 @@ class Speaker {
   async #http(method: string, step: Step): Promise<void> {
     const url = `http://${this.#server.host}${this.#text(step.path ?? "/")}`;
     const headers = this.#fill<Record<string, string>>(step.headers ?? {});
-    const response = await fetch(url, { method, headers: { Origin: testOrigin, ...headers } });
-    const text = await response.text();
-    if (response.status !== step.status) throw new Error(`status ${response.status}: ${text.slice(0, 200)}`);
+    const { status, text } = await http(url, { method, headers: { Origin: testOrigin, ...headers } });
+    if (status !== step.status) throw new Error(`status ${status}: ${text.slice(0, 200)}`);
     if (typeof step.body !== "object") return;
     const fault = mismatch(JSON.parse(text) as Json, step.body, this.#bindings, "body");
     if (fault !== undefined) throw new Error(fault);

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { http } from "./http.ts";
 import { testSecret } from "./token.ts";
 
 /** The command that is judged; `FANFARE_BIN` names another build of it. */
@@ -98,7 +99,7 @@ export class TestServer {
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
   }
 
-  /** How many sockets the process holds, its listener included. */
+  /** How many sockets and files the process holds open, its listener and its log included. */
   sockets(): number {
     const fds = `/proc/${this.pid}/fd`;
     return readdirSync(fds).length;
@@ -106,7 +107,7 @@ export class TestServer {
 
   async #isHealthy(): Promise<boolean> {
     try {
-      return (await fetch(`http://${this.host}/healthz`)).status === 200;
+      return (await http(`http://${this.host}/healthz`)).status === 200;
     } catch {
       return false;
     }

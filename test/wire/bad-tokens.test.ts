@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { http } from "../support/http.ts";
 import { endServer, startServer, testOrigin, type TestServer } from "../support/server.ts";
 import { connect, type Peer } from "../support/socket.ts";
 import { makeToken, signToken, unsignedToken } from "../support/token.ts";
@@ -133,12 +134,12 @@ describe("with a public key set", () => {
 
 describe("a ticket", () => {
   async function makeTicket(token: string): Promise<string> {
-    const response = await fetch(`http://${server.host}/v1/tickets`, {
+    const response = await http(`http://${server.host}/v1/tickets`, {
       method: "POST",
       headers: { Authorization: `Bearer ${token}`, Origin: testOrigin },
     });
     expect(response.status).toBe(200);
-    return ((await response.json()) as { ticket: string }).ticket;
+    return (JSON.parse(response.text) as { ticket: string }).ticket;
   }
 
   it("used a hundred times at once lets one in", async () => {
@@ -159,7 +160,7 @@ describe("a ticket", () => {
   it("is not made with a bad token, and a ticket makes no ticket", async () => {
     const ticket = await makeTicket(makeToken({ sub: "ann" }));
     for (const token of [ticket, "nonsense", unsignedToken({ sub: "ann", exp: future })]) {
-      const response = await fetch(`http://${server.host}/v1/tickets`, {
+      const response = await http(`http://${server.host}/v1/tickets`, {
         method: "POST",
         headers: { Authorization: `Bearer ${token}` },
       });

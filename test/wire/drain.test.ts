@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { JsonObject } from "../../src/protocol/json.ts";
+import { http } from "../support/http.ts";
 import { endServer, startServer, type TestServer } from "../support/server.ts";
 import { connect, connectAs, Refused, type Peer } from "../support/socket.ts";
 import { makeToken } from "../support/token.ts";
@@ -61,8 +62,8 @@ describe("a drain (P-53)", () => {
     const [peer] = await Promise.all(Array.from({ length: 30 }, (_, i) => member(`user ${i}`)));
     void server.stop();
     await peer!.until({ type: "drain" });
-    expect((await fetch(`http://${server.host}/readyz`)).status).toBe(503);
-    expect((await fetch(`http://${server.host}/healthz`)).status).toBe(200);
+    expect((await http(`http://${server.host}/readyz`)).status).toBe(503);
+    expect((await http(`http://${server.host}/healthz`)).status).toBe(200);
     const refused = await connect(server, { query: { token: makeToken({ sub: "bob" }) } }).catch(
       (error: unknown) => error,
     );

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { JsonObject } from "../../src/protocol/json.ts";
+import { http } from "../support/http.ts";
 import { endServer, startServer, testOrigin, type TestServer } from "../support/server.ts";
 import { connect, connectAs, type Peer } from "../support/socket.ts";
 import { makeToken } from "../support/token.ts";
@@ -98,8 +99,8 @@ describe("on lmdb, what was acknowledged outlives kill -9 (P-33)", () => {
     const on = await start();
     const make = async (): Promise<string> => {
       const headers = { Authorization: `Bearer ${makeToken({ sub: "ann" })}`, Origin: testOrigin };
-      const response = await fetch(`http://${on.host}/v1/tickets`, { method: "POST", headers });
-      return ((await response.json()) as { ticket: string }).ticket;
+      const response = await http(`http://${on.host}/v1/tickets`, { method: "POST", headers });
+      return (JSON.parse(response.text) as { ticket: string }).ticket;
     };
     const [spent, unspent] = [await make(), await make()];
     const first = await connect(on, { query: { ticket: spent } });
