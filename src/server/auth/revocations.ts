@@ -9,11 +9,11 @@ export interface Revocations {
   /** From now on the user's tokens and unspent tickets of before are refused, on every node. */
   revoke(user: string): Promise<void>;
   /**
-   * Whether the identity's credentials were issued before the user's last revocation. Those that do not tell when they
-   * were issued count as older. A token's `iat` is often whole seconds: one made within the second of the revocation is
-   * refused too.
+   * The identity, or undefined where its credentials were issued before the user's last revocation. Those that do not
+   * tell when they were issued count as older. A token's `iat` is often whole seconds: one made within the second of the
+   * revocation is refused too.
    */
-  isRevoked(identity: Identity): Promise<boolean>;
+  unlessRevoked(identity: Identity): Promise<Identity | undefined>;
 }
 
 /** `now` gives milliseconds since 1970. Nothing is cached here: a revocation on one node holds on all at once. */
@@ -28,9 +28,11 @@ export function createRevocations(backend: Pick<Backend, "set" | "get">, now: ()
       const at = Math.max(now(), await revokedAt(user));
       await backend.set(keyOf(user), String(at), keepMs);
     },
-    async isRevoked({ user, issuedAt }) {
-      const kept = await backend.get(keyOf(user));
-      return kept !== undefined && (issuedAt === undefined || issuedAt <= Number(kept));
+    async unlessRevoked(identity) {
+      const kept = await backend.get(keyOf(identity.user));
+      if (kept === undefined) return identity;
+      const { issuedAt } = identity;
+      return issuedAt === undefined || issuedAt <= Number(kept) ? undefined : identity;
     },
   };
 }
