@@ -18,7 +18,7 @@ export interface Access {
  */
 export async function accessTo(
   catalog: Catalog,
-  who: { identity: Identity; connection: string },
+  who: { identity: Identity; connection: string | undefined },
   room: string,
   needed: RoomRight,
 ): Promise<Access> {

@@ -18,8 +18,8 @@ export interface RequestContext<Params> {
   readonly params: Params;
   readonly user: string;
   readonly identity: Identity;
-  /** The connection's id. */
-  readonly connection: string;
+  /** The connection's id; undefined where it was asked over HTTP (P-80). */
+  readonly connection: string | undefined;
 }
 
 export interface JoinContext<Params, Presence> extends RequestContext<Params> {

@@ -12,6 +12,7 @@ import type { Credentials, Identity, RequestFacts } from "./auth/identity.ts";
 import { checkOrigins } from "./auth/origin.ts";
 import { createRevocations, type Revocations } from "./auth/revocations.ts";
 import { createTickets, type Tickets } from "./auth/tickets.ts";
+import { Calls } from "./calls.ts";
 import { Catalog } from "./catalog.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
@@ -48,6 +49,8 @@ export function createHub<const C extends Contract = typeof openContract>(
 export class Hub<C extends Contract = Contract> {
   readonly tickets: Tickets;
   readonly limits: Limits;
+  /** What users and API keys ask without a connection (P-80). */
+  readonly calls: Calls;
   readonly #backend: Backend;
   readonly #options: HubOptions<C>;
   readonly #clock: Clock;
@@ -94,6 +97,7 @@ export class Hub<C extends Contract = Contract> {
       clock,
     };
     this.#handles = { ...requests, connections: this.#connections, revocations: this.#revocations };
+    this.calls = new Calls(this.#handles);
     const admission = this.#makeAdmission(requests);
     this.#heartbeat = new Heartbeat({
       clock,

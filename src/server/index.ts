@@ -1,10 +1,12 @@
 /** Fanfare's server: `createHub`, the contract, and ways to authenticate. */
 export { createHub, Hub } from "./hub.ts";
 export type { HubSurroundings, Listening, RoomsPage, RoomsQuery } from "./hub.ts";
+export type { Caller, CallMessage, Calls } from "./calls.ts";
 export type { ConnectionHandle, RoomHandle, ServerPublishOptions, UserHandle } from "./handles.ts";
 export type { Handled, HandlersFor, JoinContext, MessageContext, MessageHandler, RequestContext, RoomHandlers } from "./handlers.ts";
 export { defaultKeep, defaultLimits } from "./options.ts";
 export type { HubOptions, Limits, Logger } from "./options.ts";
+export type { PageRequest } from "./history.ts";
 export type { Published } from "./publisher.ts";
 export { Refused } from "./refused.ts";
 export type { Clock } from "./clock.ts";

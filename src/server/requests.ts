@@ -1,6 +1,5 @@
 import type { Backend } from "../backends/backend.ts";
-import { formatCursor } from "../protocol/cursor.ts";
-import { encodeFrame, encodeJson, encodeKept } from "../protocol/encode.ts";
+import { encodeFrame, encodeJson } from "../protocol/encode.ts";
 import type {
   HistoryRequest,
   JoinFrame,
@@ -11,11 +10,11 @@ import type {
   SignalRequest,
 } from "../protocol/frames.ts";
 import type { Json } from "../protocol/json.ts";
-import { maxHistoryPage } from "../protocol/limits.ts";
 import { accessTo, forbidden, type Access } from "./access.ts";
 import type { Identity } from "./auth/identity.ts";
 import { validate, type Catalog, type RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
+import { readPage } from "./history.ts";
 import type { Limits } from "./options.ts";
 import type { Peer } from "./peer.ts";
 import { refOf, type Publisher, type Submitted } from "./publisher.ts";
@@ -23,6 +22,7 @@ import { Refused } from "./refused.ts";
 import type { Room, Start } from "./room.ts";
 import type { Rooms } from "./rooms.ts";
 import { planStart, startUnkept } from "./start.ts";
+import { submitForUser } from "./user-publish.ts";
 
 /** A member's presence data is sent to everyone in the room, so it is small. */
 const maxPresenceBytes = 8_192;
@@ -88,21 +88,10 @@ export class Requests {
 
   /** `mayAppend` throws where a publish before this one has an unknown outcome (P-33). */
   async publish(peer: Requester, frame: PublishFrame, mayAppend: () => void): Promise<Submitted> {
-    const { kind, params } = await this.#memberAccess(peer, frame.room, "publish");
-    const { event, key, room } = frame;
-    const handlers = kind.handlers.publish;
-    const handler = handlers !== undefined && Object.hasOwn(handlers, event) ? handlers[event] : undefined;
-    return this.#context.publisher.submit({
-      room,
-      kind,
-      event,
-      data: frame.data,
-      from: peer.user,
-      except: frame.echo ? undefined : peer.id,
-      key: key === undefined ? undefined : { scope: `user:${peer.user}`, key },
-      handle: (data) => handler?.({ room, params, event, key, data: data as Json, ...who(peer), user: peer.user }),
-      mayAppend,
-    });
+    const access = await this.#memberAccess(peer, frame.room, "publish");
+    const { room, event, data, key, echo } = frame;
+    const message = { room, event, data, key, except: echo ? undefined : peer.id, mayAppend };
+    return submitForUser(this.#context.publisher, who(peer), access, message);
   }
 
   async signal(peer: Requester, { room, event, data }: SignalRequest): Promise<void> {
@@ -116,21 +105,11 @@ export class Requests {
     peer.joined.get(frame.room)?.presence.update(peer.user, data);
   }
 
-  /** The answer's text (P-36): the entries are put into it as they were kept. */
+  /** The answer's text (P-36). */
   async history(peer: Requester, frame: HistoryRequest): Promise<string> {
     const { kind } = await this.#access(peer, frame.room, "history");
-    const { backend } = this.#context;
-    const ref = refOf(frame.room, kind);
-    const limit = Math.min(frame.limit, maxHistoryPage);
-    const { epoch, head } = await backend.state(ref);
-    // One more than asked for tells whether there are more; what came after the state was read is not in this page.
-    const before = Math.min(frame.before ?? head + 1, head + 1);
-    const entries = await backend.readBack(ref, before, limit + 1);
-    const page = entries.slice(-limit);
-    const messages = page.map(encodeKept).join(",");
-    const [re, room, cursor] = [frame.id, frame.room, formatCursor({ epoch, offset: head })].map((s) => JSON.stringify(s));
-    const more = entries.length > page.length;
-    return `{"type":"history","re":${re},"room":${room},"messages":[${messages}],"cursor":${cursor},"more":${more}}`;
+    const page = await readPage(this.#context.backend, refOf(frame.room, kind), frame);
+    return `{"type":"history","re":${JSON.stringify(frame.id)},"room":${JSON.stringify(frame.room)},${page}}`;
   }
 
   /** What the user may do in a room that it is in; undefined where it may not be there any more (P-17). */

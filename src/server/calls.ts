@@ -1,0 +1,113 @@
+import type { Member, Right } from "../protocol/frames.ts";
+import type { Json } from "../protocol/json.ts";
+import { isReservedRoom, personalRoom } from "../protocol/names.ts";
+import { accessTo, forbidden, type Access } from "./access.ts";
+import type { Identity } from "./auth/identity.ts";
+import { RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
+import { readPage, type PageRequest } from "./history.ts";
+import { refOf, type Published } from "./publisher.ts";
+import { Refused } from "./refused.ts";
+import { submitForUser } from "./user-publish.ts";
+
+/** On whose word a call without a connection is made (P-80). */
+export type Caller =
+  | { readonly kind: "user"; readonly identity: Identity }
+  /** An API key. `name` is the scope of its keys of P-31, so that two programs never meet in one. */
+  | { readonly kind: "operator"; readonly name: string };
+
+/** A message or signal by a call. `from` and `except` are the operator's to give. */
+export interface CallMessage {
+  readonly event: string;
+  readonly data: Json;
+  /** The user it is from; undefined: a user's own name, or nobody's where the operator sends it. */
+  readonly from: string | undefined;
+  /** The id of a connection that gets `skip` in its place; of a signal, nothing. */
+  readonly except: string | undefined;
+}
+
+/** A list of members tells at least so many, and as many as a connection is told (P-43); `members` counts all. */
+const minListedMembers = 1_000;
+
+/**
+ * What can be asked of a hub without a connection (P-80). A user has the rights of the credentials, and the app's
+ * handlers have their say; the operator has all rights, and handlers are for users. Names were checked by P-20. All
+ * reject with `Refused`, `BackendUnavailable`, or what a handler threw.
+ */
+export class Calls {
+  readonly #context: HandleContext;
+
+  constructor(context: HandleContext) {
+    this.#context = context;
+  }
+
+  /** Needs no membership. */
+  async publish(caller: Caller, room: string, { key, ...message }: CallMessage & { key: string | undefined }): Promise<Published> {
+    const { publisher } = this.#context;
+    const access = await this.#access(caller, room, "publish");
+    const { event, data, from, except } = checkAuthor(caller, message);
+    const submitted =
+      caller.kind === "user"
+        ? submitForUser(publisher, whoIs(caller.identity), access, { room, event, data, key, except })
+        : publisher.submit({
+            room,
+            kind: access.kind,
+            event,
+            data,
+            from,
+            except,
+            key: key === undefined ? undefined : { scope: `key:${caller.name}`, key },
+            handle: undefined,
+          });
+    return (await submitted).outcome;
+  }
+
+  /** Reaches every connection in the room but `except`, a user's own too: the call has none. */
+  async signal(caller: Caller, room: string, message: CallMessage): Promise<void> {
+    const { kind } = await this.#access(caller, room, "signal");
+    await this.#context.publisher.signal({ room, kind, ...checkAuthor(caller, message) });
+  }
+
+  /** The members of the answer as JSON text without braces, see `readPage`. */
+  async history(caller: Caller, room: string, page: PageRequest): Promise<string> {
+    const { kind } = await this.#access(caller, room, "history");
+    if (kind.keep === false) throw forbidden();
+    return readPage(this.#context.backend, refOf(room, kind), page);
+  }
+
+  /** The number of members, and the first of them: 1,000, or `limits.presenceMembers` where that is more. */
+  async members(caller: Caller, room: string): Promise<{ members: number; users: Member[] }> {
+    await this.#access(caller, room, "presence");
+    const presence = this.#context.rooms.get(room)?.presence;
+    const listed = Math.max(minListedMembers, this.#context.limits.presenceMembers);
+    return { members: presence?.size ?? 0, users: presence?.members().slice(0, listed) ?? [] };
+  }
+
+  /** The operator's: takes a user out of a room (P-26), where the user is in it. */
+  remove(room: string, user: string): void {
+    new RoomHandle(this.#context, room).remove(user);
+  }
+
+  /** The operator's: see `UserHandle.disconnect`. */
+  disconnect(user: string, { revoke }: { revoke: boolean }): Promise<void> {
+    return new UserHandle(this.#context, user, personalRoom(user)).disconnect({ revoke });
+  }
+
+  async #access(caller: Caller, room: string, needed: Right): Promise<Pick<Access, "kind" | "params">> {
+    if (caller.kind === "user") return accessTo(this.#context.catalog, whoIs(caller.identity), room, needed);
+    if (isReservedRoom(room)) throw forbidden();
+    const found = this.#context.catalog.find(room);
+    if (found === undefined) throw new Refused("unknown_room", "there is no such room");
+    return found;
+  }
+}
+
+function whoIs(identity: Identity): { identity: Identity; connection: undefined } {
+  return { identity, connection: undefined };
+}
+
+/** P-80: only an API key speaks for another, or leaves a connection out. */
+function checkAuthor(caller: Caller, message: CallMessage): CallMessage {
+  if (caller.kind === "operator") return message;
+  if (message.from !== undefined || message.except !== undefined) throw forbidden();
+  return { ...message, from: caller.identity.user };
+}
