@@ -23,6 +23,8 @@ export interface DrainOptions {
 export async function drain(connections: readonly Connection[], { drainMs, random }: DrainOptions): Promise<void> {
   for (const connection of connections) {
     connection.retryAfterMs = Math.floor(random() * spreadMs);
+    // P-12: nothing comes before `welcome`.
+    if (connection.session === undefined) continue;
     connection.send(encodeFrame({ type: "drain", retry_after_ms: connection.retryAfterMs }));
   }
   const endAt = performance.now() + drainMs;
