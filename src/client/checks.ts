@@ -6,8 +6,7 @@ import { FanfareError } from "./errors.ts";
 export type FindSpec = (room: string) => RoomSpec | undefined;
 
 export function specFinder(contract: Contract = {}): FindSpec {
-  const specs = Object.entries(contract).map(([pattern, spec]) => ({ matches: compilePattern(pattern), spec }));
-  return (room) => specs.find(({ matches }) => matches(room) !== undefined)?.spec;
+  return (room) => Object.entries(contract).find(([pattern]) => compilePattern(pattern)(room))?.[1];
 }
 
 /** The fault of an event or its data, or undefined. */

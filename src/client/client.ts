@@ -10,8 +10,8 @@ import { createTraffic, type Traffic } from "./traffic.ts";
 import type { Client, ClientEvents, ClientOptions, Off, OpenContract } from "./types.ts";
 import type { World } from "./world.ts";
 
-/** A browser's longest timer. */
-const maxTimerMs = 2 ** 31 - 1;
+/** About a browser's longest timer. */
+const maxTimerMs = 2_000_000_000;
 
 /**
  * Makes a client. Nothing happens before `connect()`, so it can be made anywhere, on a server that renders pages too.
@@ -33,15 +33,15 @@ export function createClient<const C extends Contract = OpenContract>(options: C
   };
   const { now, setTimer, clearTimer } = world;
   const { anonymous = world.randomKey() } = options;
-  let dial: Dial | undefined;
+  /** Made at the first `connect`, before the line needs it. */
+  let dial: Dial;
   let unwatch: Off | undefined;
   let timer: unknown;
   let isChanged = false;
 
-  const getDial = (): Dial => (dial ??= dialer(options, anonymous));
   const line = createLine(
     world,
-    (token) => getDial()(token),
+    (token) => dial(token),
     options,
     () => traffic,
   );
@@ -76,7 +76,7 @@ export function createClient<const C extends Contract = OpenContract>(options: C
     },
     on: emitter.on,
     connect() {
-      getDial();
+      dial ??= dialer(options, anonymous);
       unwatch ??= world.watch((type) => line.handle({ type }));
       line.handle({ type: "connect" });
     },

@@ -11,10 +11,9 @@ const subprotocolForm = /^[\w!#$%&'*+.^`|~-]+$/;
 export function dialer(options: Omit<ClientOptions, "rooms">, anonymous: string): Dial {
   const { location, WebSocket } = globalThis as { location?: { href: string }; WebSocket?: WebSocketClass };
   const Class = options.WebSocket ?? WebSocket;
-  if (!Class) throw new TypeError("no WebSocket here: createClient needs one");
+  if (!Class) throw new TypeError("no WebSocket");
   const url = new URL(options.url, location?.href);
   url.protocol = url.protocol.replace("http", "ws");
-  url.hash = "";
   const { tokenAs } = options;
   return (token) => {
     const target = new URL(url);

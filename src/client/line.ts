@@ -28,7 +28,7 @@ export interface Line {
   /** Bytes that the platform has taken and not yet sent. */
   readonly bufferedBytes: number;
   /** Sent where the socket is open, lost where it is not. */
-  send(frame: object | string): void;
+  send(text: string): void;
   /** Takes one event after the other, also where an effect or a listener brings the next. */
   handle(event: Event): void;
   setToken(token: TokenSource | undefined): void;
@@ -42,7 +42,6 @@ type TokenOptions = Pick<ClientOptions, "token" | "tokenAs">;
 
 /** A closure rather than a class, as all that holds state here: its names can be shortened, and the client is to be small. */
 export function createLine(world: World, dial: Dial, { token, tokenAs }: TokenOptions, user: () => LineUser): Line {
-  const isTicket = tokenAs === "ticket";
   const { timing, emitter, changed, now, random } = world;
   const events: Event[] = [];
   let state = initialState;
@@ -50,24 +49,20 @@ export function createLine(world: World, dial: Dial, { token, tokenAs }: TokenOp
   let socket: WebSocketLike | undefined;
   let source = token;
   let fetches = 0;
-  let sentToken: string | undefined;
   let lastWelcome: WelcomeFrame;
   let lastError: FanfareError | undefined;
 
   const effects: { readonly [E in Effect]: () => void } = {
-    fetch() {
-      user().begin();
-      fetchToken(
-        (got) => handle({ type: "token", token: got }),
-        (error) => handle({ type: "tokenFailed", error }),
-      );
-    },
+    fetch,
     dial: open,
     drop: () => drop(),
     bye: () => drop(1000),
-    authenticate: () => send({ type: "auth", token: sentToken }),
-    renew,
-    probe: () => send({ type: "ping" }),
+    authenticate: () => send(JSON.stringify({ type: "auth", token: state.token })),
+    renew() {
+      // A ticket is good for one connection only.
+      if (tokenAs !== "ticket") fetch();
+    },
+    probe: () => send('{"type":"ping"}'),
     resume: () => user().resume(lastWelcome),
     suspend: () => user().suspend(),
     giveUp: () => user().giveUp(),
@@ -91,45 +86,29 @@ export function createLine(world: World, dial: Dial, { token, tokenAs }: TokenOp
     if (event.type !== "frame") changed();
   }
 
-  function send(frame: object | string): void {
+  function send(text: string): void {
     // 1 is OPEN.
-    if (socket?.readyState === 1) socket.send(typeof frame === "string" ? frame : JSON.stringify(frame));
+    if (socket?.readyState === 1) socket.send(text);
   }
 
   /** Only the latest call is answered. */
-  function fetchToken(got: (token: string | undefined) => void, failed: (error: FanfareError) => void): void {
+  function fetch(): void {
     const turn = ++fetches;
-    const ask = async (): Promise<string | undefined> => {
+    const ask = async (): Promise<Event> => {
       const got = typeof source === "function" ? await source() : source;
-      if (source !== undefined && typeof got !== "string") throw new TypeError("a token is a string");
-      return got;
+      if (source !== undefined && typeof got !== "string") throw new TypeError("no string");
+      return { type: "token", token: got };
     };
-    ask().then(
-      (token) => turn === fetches && got(token),
-      (cause: unknown) => turn === fetches && failed(new FanfareError("token_failed", { cause })),
-    );
-  }
-
-  function renew(): void {
-    const renewed = socket;
-    // A ticket is good for one connection only.
-    if (isTicket) return;
-    fetchToken(
-      (got) => {
-        // The same token again would change nothing; the connection may be another by now.
-        if (!got || got === sentToken || socket !== renewed) return;
-        sentToken = got;
-        send({ type: "auth", token: got });
-      },
-      (error) => emitter.emit("error", error),
-    );
+    user().begin();
+    ask()
+      .catch((cause: unknown): Event => ({ type: "tokenFailed", error: new FanfareError("token_failed", { cause }) }))
+      .then((event) => turn === fetches && handle(event));
   }
 
   function open(): void {
-    sentToken = state.token;
     lastError = undefined;
     try {
-      socket = dial(sentToken);
+      socket = dial(state.token);
       socket.onmessage = receive;
       socket.onclose = ({ code }: { code: number }) => closed(code);
       // Told by `onclose` as well. It stays set after a drop: in Node an error that nobody listens for ends the process.
@@ -171,17 +150,16 @@ export function createLine(world: World, dial: Dial, { token, tokenAs }: TokenOp
         return handle({ type: "welcome", welcomed: { user, connection, silenceMs } });
       }
       case "auth_required":
-        return handle({ type: "askedAuth", refusal: new FanfareError("unauthorized") });
+        return handle({ type: "askedAuth" });
       case "ping":
-        return send({ type: "pong" });
+        return send('{"type":"pong"}');
       case "reauth":
-        return handle({ type: "reauth" });
-      case "drain":
-        return handle({ type: "hint", ms: frame.retry_after_ms ?? 0 });
-      case "error":
-        if (frame.room === undefined) lastError = errorOf(frame);
-        // Later on it speaks of one request, and not of when to connect again.
-        if (!isOnline) handle({ type: "hint", ms: frame.retry_after_ms ?? 0 });
+        return handle({ type: "renew" });
+    }
+    if (frame.type === "error" && !frame.room) lastError = errorOf(frame);
+    // Once online, an error's hint speaks of one request, and not of when to connect again.
+    if (frame.type === "drain" || (frame.type === "error" && !isOnline)) {
+      handle({ type: "hint", ms: frame.retry_after_ms ?? 0 });
     }
     if (isOnline) user().frame(frame);
   }

@@ -71,7 +71,7 @@ export function createMembership(name: string, spec: RoomSpec | undefined, optio
       return position && formatCursor(position);
     },
     wants({ presence }) {
-      const isNew = !wantsPresence && presence === true;
+      const isNew = !wantsPresence && !!presence;
       wantsPresence ||= isNew;
       return isNew;
     },

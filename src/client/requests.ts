@@ -72,7 +72,7 @@ export interface Requests {
 }
 
 /** While more than this waits in the socket, what has no answer is dropped. The rest is bounded by its lines. */
-const maxBufferedBytes = 65_536;
+const maxBufferedBytes = 50_000;
 
 export function createRequests({ timing, limits, now, random }: World, line: Line): Requests {
   const queues = new Map<string, Queue>();
@@ -170,8 +170,8 @@ export function createRequests({ timing, limits, now, random }: World, line: Lin
       return next;
     },
     sendNow(text) {
-      const isFull = !isOnline || line.bufferedBytes > maxBufferedBytes || !fits(text);
-      if (isFull || now() < pacer.readyAt(1, now())) return false;
+      // Only joined rooms send signals, so that there is a connection.
+      if (line.bufferedBytes > maxBufferedBytes || !fits(text) || now() < pacer.readyAt(1, now())) return false;
       pacer.spend(1);
       line.send(text);
       return true;
@@ -186,18 +186,17 @@ export function createRequests({ timing, limits, now, random }: World, line: Lin
         return true;
       }
       const { code, retry_after_ms = 0 } = frame;
+      const mayBeKept = isUnsure(entry);
+      entry.flying = false;
       const wait = (ms: number): number => now() + Math.min(Math.max(retry_after_ms, ms), timing.maxHintMs);
       if (code === "rate_limited") {
         // P-63: without effect, so the time in which a repeat is safe has not begun.
         if (entry.kind === "publish" && !entry.unsure) entry.until = Infinity;
-        entry.flying = false;
         pacer.pause(wait(retry_after_ms || timing.backoffMs));
       } else if (code === "unavailable") {
-        entry.unsure = isUnsure(entry);
-        entry.flying = false;
+        entry.unsure = mayBeKept;
         queue.notBefore = wait(backoffMs(queue.failures++, random(), timing));
       } else {
-        entry.flying = false;
         // Rights come before keys (P-60), so a refusal says nothing of an earlier sending. `conflict` does.
         if (code === "conflict") entry.unsure = false;
         fail(entry, errorOf(frame));

@@ -17,13 +17,12 @@
  * | connect     | preparing | ·         | ·                | ·            | preparing  | preparing  |
  * | close       | ·         | idle      | idle             | idle         | idle       | idle       |
  * | renew       | ·         | preparing | preparing        | · +renew     | ·          | preparing¹ |
- * | token       | ·         | opening   | ·                | ·            | ·          | ·          |
+ * | token       | ·         | opening   | ·                | · +authenticate⁶ | ·      | ·          |
  * | tokenFailed | ·         | waiting   | ·                | ·            | ·          | ·          |
  * | askedAuth   | ·         | ·         | · +authenticate² | ·            | ·          | ·          |
  * | welcome     | ·         | ·         | online           | ·            | ·          | ·          |
  * | closed      | ·         | ·         | by its code³     | by its code³ | ·          | ·          |
  * | frame       | ·         | ·         | ·                | later        | ·          | ·          |
- * | reauth      | ·         | ·         | ·                | · +renew     | ·          | ·          |
  * | hint        | ·         | ·         | noted            | noted        | ·          | ·          |
  * | wake⁴       | ·         | waiting   | waiting          | waiting      | preparing  | ·          |
  * | up          | ·         | ·         | ·                | · +probe     | sooner⁵    | ·          |
@@ -52,16 +51,16 @@ export interface State {
   readonly down: boolean;
   /** When `wake` is due, by the platform's clock; Infinity: never. */
   readonly until: number;
-  /** Opening: the token to authenticate with. */
-  readonly token: string | undefined;
+  /** Opening, online: the token to authenticate with, or that did. */
+  readonly token?: string | undefined;
   /** Opening, online: what the server asked to wait before the next attempt; 0: nothing. */
   readonly hintMs: number;
   /** Online: since when. */
-  readonly since: number;
+  readonly since?: number;
   /** Online, P-52: this long without a frame means dead. */
-  readonly silenceMs: number;
+  readonly silenceMs?: number;
   /** Waiting: the server asked for it, so that nothing but the app cuts it short. */
-  readonly patient: boolean;
+  readonly patient?: boolean;
 }
 
 export interface Welcomed {
@@ -71,10 +70,9 @@ export interface Welcomed {
 }
 
 export type Event =
-  | { readonly type: "connect" | "close" | "renew" | "frame" | "reauth" | "wake" | PlatformNews }
+  | { readonly type: "connect" | "close" | "renew" | "askedAuth" | "frame" | "wake" | PlatformNews }
   | { readonly type: "token"; readonly token: string | undefined }
   | { readonly type: "tokenFailed"; readonly error: FanfareError }
-  | { readonly type: "askedAuth"; readonly refusal: FanfareError }
   | { readonly type: "welcome"; readonly welcomed: Welcomed }
   | { readonly type: "closed"; readonly cause: Cause }
   | { readonly type: "hint"; readonly ms: number };
@@ -84,8 +82,8 @@ export type Event =
  * - `dial`: open a socket, with the state's token
  * - `drop`: let go of the socket without a close code; nothing more is heard of it
  * - `bye`: the same with 1000, which tells the others at once that this user has gone (P-41)
- * - `authenticate`: send the state's token as the first frame (P-14)
- * - `renew`: get a token and send it on the open connection (P-17)
+ * - `authenticate`: send the state's token: as the first frame (P-14), or to renew (P-17)
+ * - `renew`: as `fetch`, where tokens can renew an open connection
  * - `probe`: ask for a sign of life
  * - `resume`: join the rooms and send what waits
  * - `suspend`: what was on its way will not be answered
@@ -122,25 +120,24 @@ export const initialState: State = {
   failures: 0,
   down: false,
   until: Infinity,
-  token: undefined,
   hintMs: 0,
-  since: 0,
-  silenceMs: 0,
-  patient: false,
 };
 
 /** The table above. What is not in it changes nothing. */
 const transitions: { readonly [E in Event["type"]]: { readonly [K in Kind | "any"]?: Transition<E> } } = {
   connect: { idle: restart, waiting: prepare, stopped: restart },
   close: { any: close },
-  renew: { preparing: prepareAgain, opening: prepareAgain, online: renew, stopped: restartIfUnauthorized },
-  token: { preparing: (state, _, { token }) => [{ ...state, kind: "opening", token, hintMs: 0 }, "dial"] },
+  renew: { preparing: prepareAgain, opening: prepareAgain, online: (state) => [state, "renew"], stopped: restartIfUnauthorized },
+  token: {
+    preparing: (state, _, { token }) => [{ ...state, kind: "opening", token }, "dial"],
+    // The same token again would change nothing.
+    online: (state, _, { token }) => (token && token !== state.token ? [{ ...state, token }, "authenticate"] : [state]),
+  },
   tokenFailed: { preparing: (state, moment, { error }) => lose(state, moment, { error }) },
   askedAuth: { opening: authenticate },
   welcome: { opening: welcome },
   closed: { opening: closed, online: closed },
-  frame: { online: (state, { now }) => [{ ...state, until: now + state.silenceMs }] },
-  reauth: { online: renew },
+  frame: { online: (state, { now }) => [{ ...state, until: now + (state.silenceMs ?? 0) }] },
   hint: { opening: note, online: note },
   wake: { preparing: tooLate, opening: tooLate, online: tooLate, waiting: inTime },
   up: { any: isUp },
@@ -157,7 +154,7 @@ export function step(state: State, event: Event, moment: Moment): Step {
 
 function prepare(state: State, { now, timing }: Moment): Step {
   const status: ClientStatus = state.status.state === "connecting" ? state.status : { state: "connecting" };
-  return [{ ...state, kind: "preparing", status, until: now + timing.connectMs }, "fetch"];
+  return [{ ...state, kind: "preparing", status, hintMs: 0, until: now + timing.connectMs }, "fetch"];
 }
 
 function restart(state: State, moment: Moment): Step {
@@ -182,10 +179,6 @@ function close(state: State): Step {
   return [{ ...initialState, status, down: state.down }, ...hangUp(state, "bye"), "giveUp"];
 }
 
-function renew(state: State): Step {
-  return [state, "renew"];
-}
-
 function hangUp({ kind }: State, how: "bye" | "drop" = "drop"): Effect[] {
   if (kind === "online") return [how, "suspend"];
   return kind === "opening" ? [how] : [];
@@ -195,9 +188,8 @@ function stop(state: State, cause: Cause, effects: readonly Effect[]): Step {
   return [{ ...state, kind: "stopped", status: { state: "stopped", cause }, until: Infinity }, ...effects, "giveUp"];
 }
 
-function authenticate(state: State, _: Moment, { refusal }: { readonly refusal: FanfareError }): Step {
-  if (state.token !== undefined) return [state, "authenticate"];
-  return stop(state, { closeCode: 4001, error: refusal }, ["drop"]);
+function authenticate(state: State): Step {
+  return state.token === undefined ? stop(state, { closeCode: 4001 }, ["drop"]) : [state, "authenticate"];
 }
 
 function welcome(state: State, { now }: Moment, { welcomed }: { readonly welcomed: Welcomed }): Step {
@@ -221,10 +213,9 @@ function tooLate(state: State, moment: Moment): Step {
 
 /** After a connection, or an attempt at one, is lost. */
 function lose(state: State, { now, random, timing }: Moment, cause: Cause, effects: readonly Effect[] = []): Step {
-  const { kind, down } = state;
+  const { kind, down, hintMs, since = now } = state;
   const { closeCode = 1006 } = cause;
-  const hintMs = kind === "preparing" ? 0 : state.hintMs;
-  const failures = kind === "online" && now - state.since >= timing.minUptimeMs ? 0 : state.failures;
+  const failures = kind === "online" && now - since >= timing.minUptimeMs ? 0 : state.failures;
   const delay = delayAfter(closeCode, failures, hintMs, random, timing);
   if (!delay) return stop(state, cause, effects);
   const { ms, patient } = delay;

@@ -83,7 +83,7 @@ export function createTraffic(world: World, line: Line, findSpec: FindSpec): Tra
     if (emitters.size > 0 || rooms.get(name) !== room || requests.hasPublishes(name)) return;
     drop(room, new FanfareError("left", { room: name }));
     // A join that was on its way is undone too; where there was none the server does not mind (P-26).
-    if (line.status.state === "online") line.send({ type: "leave", room: name });
+    if (line.status.state === "online") line.send(frameText({ type: "leave", room: name }));
   }
 
   function drop({ name }: Membership, error: FanfareError): void {
