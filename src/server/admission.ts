@@ -100,7 +100,7 @@ export class Admission {
 
   #welcome(connection: Connection, facts: RequestFacts, identity: Identity, early: Early): void {
     const { connections, limits, session: shared } = this.#context;
-    if (connections.of(identity.user).size >= limits.connectionsPerUser) {
+    if (connections.countOfUser(identity.user) >= limits.connectionsPerUser) {
       connection.close(closeCodes.tooManyConnections, "too many connections of this user");
       return;
     }

@@ -3,7 +3,8 @@ import type { Connection } from "./connection.ts";
 /** The connections of this node: by id, by user, and counted by address. */
 export class Connections {
   readonly #byId: Map<string, Connection> = new Map();
-  readonly #byUser: Map<string, Set<Connection>> = new Map();
+  /** Most users have one connection, which then stands here without a set around it. */
+  readonly #byUser: Map<string, Connection | Set<Connection>> = new Map();
   readonly #byAddress: Map<string, number> = new Map();
 
   get size(): number {
@@ -22,8 +23,15 @@ export class Connections {
     return this.#byAddress.get(address) ?? 0;
   }
 
-  of(user: string): ReadonlySet<Connection> {
-    return this.#byUser.get(user) ?? none;
+  of(user: string): readonly Connection[] {
+    const found = this.#byUser.get(user);
+    if (found === undefined) return none;
+    return found instanceof Set ? [...found] : [found];
+  }
+
+  countOfUser(user: string): number {
+    const found = this.#byUser.get(user);
+    return found instanceof Set ? found.size : found === undefined ? 0 : 1;
   }
 
   add(connection: Connection): void {
@@ -34,9 +42,10 @@ export class Connections {
   /** The connection's user is known from now on. */
   setUser(connection: Connection): void {
     const { user } = connection;
-    const connections = this.#byUser.get(user);
-    if (connections === undefined) this.#byUser.set(user, new Set([connection]));
-    else connections.add(connection);
+    const found = this.#byUser.get(user);
+    if (found === undefined) this.#byUser.set(user, connection);
+    else if (found instanceof Set) found.add(connection);
+    else this.#byUser.set(user, new Set([found, connection]));
   }
 
   remove(connection: Connection): void {
@@ -44,9 +53,10 @@ export class Connections {
     const left = this.countOf(connection.address) - 1;
     if (left > 0) this.#byAddress.set(connection.address, left);
     else this.#byAddress.delete(connection.address);
-    const connections = this.#byUser.get(connection.user);
-    if (connections?.delete(connection) === true && connections.size === 0) this.#byUser.delete(connection.user);
+    const found = this.#byUser.get(connection.user);
+    if (found === connection) this.#byUser.delete(connection.user);
+    else if (found instanceof Set && found.delete(connection) && found.size === 0) this.#byUser.delete(connection.user);
   }
 }
 
-const none: ReadonlySet<Connection> = new Set();
+const none: readonly Connection[] = [];

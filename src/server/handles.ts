@@ -101,7 +101,7 @@ export class RoomHandle<C extends Contract, N extends string> {
   remove(user: string): void {
     const room = this.#context.rooms.get(this.name);
     if (room === undefined) return;
-    for (const connection of [...this.#context.connections.of(user)]) {
+    for (const connection of this.#context.connections.of(user)) {
       if (connection.joined.get(this.name) === room) connection.session?.expel(room, "removed");
     }
     room.forget(user);
@@ -148,7 +148,7 @@ export class UserHandle<C extends Contract> {
    */
   async disconnect({ revoke = false }: { revoke?: boolean } = {}): Promise<void> {
     if (revoke) await this.#context.revocations.revoke(this.name);
-    for (const connection of [...this.#context.connections.of(this.name)]) {
+    for (const connection of this.#context.connections.of(this.name)) {
       connection.close(closeCodes.disconnected, "disconnected");
     }
   }
