@@ -20,7 +20,10 @@ describe("a broadcast", () => {
     broadcast.push("1");
     broadcast.push("2");
     await turnEnded();
-    expect([a.texts, b.texts]).toEqual([["1", "2"], ["1", "2"]]);
+    expect([a.texts, b.texts]).toEqual([
+      ["1", "2"],
+      ["1", "2"],
+    ]);
     expect(a.pipe.written).toHaveLength(1);
   });
 
@@ -87,7 +90,10 @@ describe("a broadcast", () => {
     a.outbox.push(frameText("direct"));
     broadcast.push("2");
     await turnEnded();
-    expect([a.texts, b.texts]).toEqual([["1", "direct", "2"], ["1", "2"]]);
+    expect([a.texts, b.texts]).toEqual([
+      ["1", "direct", "2"],
+      ["1", "2"],
+    ]);
   });
 
   it("gives the one left out another text in the same place", async () => {
@@ -100,7 +106,10 @@ describe("a broadcast", () => {
     broadcast.push("2", a, "skip 2");
     broadcast.push("3");
     await turnEnded();
-    expect([a.texts, b.texts]).toEqual([["1", "skip 2", "3"], ["1", "2", "3"]]);
+    expect([a.texts, b.texts]).toEqual([
+      ["1", "skip 2", "3"],
+      ["1", "2", "3"],
+    ]);
   });
 
   it("gives nothing at all to one left out who does not listen", async () => {

@@ -39,7 +39,10 @@ describe("a hub that closes (P-53)", () => {
     void hub.close({ drainMs: 300 });
     await ann.expect({ type: "drain" });
     ann.send({ type: "publish", id: "1", room: "r", event: "e", data: "late" });
-    await ann.expectAll([{ type: "ack", re: "1", offset: 1 }, { type: "message", data: "late" }]);
+    await ann.expectAll([
+      { type: "ack", re: "1", offset: 1 },
+      { type: "message", data: "late" },
+    ]);
     await bob.until({ type: "message", data: "late" });
   });
 

@@ -122,7 +122,10 @@ describe("a publish handler", () => {
     ann.send({ type: "join", id: "4", room: "other" });
     await ann.expect({ type: "joined", re: "4" });
     bob.send({ type: "publish", id: "b", room: "r", event: "bob's" });
-    await bob.expectAll([{ type: "ack", re: "b", offset: 1 }, { type: "message", offset: 1 }]);
+    await bob.expectAll([
+      { type: "ack", re: "b", offset: 1 },
+      { type: "message", offset: 1 },
+    ]);
     slow.open();
     await ann.until({ type: "left", re: "3" });
     const order = ann.log.map((text) => JSON.parse(text)).filter(({ re }) => ["1", "2", "3"].includes(re));
@@ -151,7 +154,10 @@ describe("a publish handler", () => {
     await device.expect({ type: "error", re: "4", code: "conflict" });
     const bob = await member("bob", "r");
     bob.send({ ...publish, id: "5" });
-    await bob.expectAll([{ type: "ack", re: "5", offset: 2, duplicate: "$absent" }, { type: "message", offset: 2 }]);
+    await bob.expectAll([
+      { type: "ack", re: "5", offset: 2, duplicate: "$absent" },
+      { type: "message", offset: 2 },
+    ]);
     expect(runs).toBe(2);
   });
 
@@ -160,7 +166,10 @@ describe("a publish handler", () => {
     hub.on("**", { publish: {} });
     const ann = await member("ann", "r");
     ann.send({ type: "publish", id: "1", room: "r", event: "constructor", data: 1 });
-    await ann.expectAll([{ type: "ack", re: "1" }, { type: "message", event: "constructor", data: 1 }]);
+    await ann.expectAll([
+      { type: "ack", re: "1" },
+      { type: "message", event: "constructor", data: 1 },
+    ]);
   });
 });
 

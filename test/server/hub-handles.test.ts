@@ -46,7 +46,7 @@ describe("publishing from anywhere in the process", () => {
   it("rejects what JSON cannot hold, and keeps nothing", async () => {
     const { hub } = await serve();
     await expect(hub.room("r").publish("e", undefined as never)).rejects.toThrow(TypeError);
-    await expect(hub.room("r").publish("e", 1n as never)).rejects.toThrow(TypeError);
+    await expect(hub.room("r").publish("e", 1n)).rejects.toThrow(TypeError);
     await expect(hub.room("").publish("e", 1)).rejects.toThrow(/1 to 255 bytes/);
     expect(await hub.room("r").history()).toEqual([]);
   });
@@ -90,7 +90,10 @@ describe("asking who is there", () => {
     await again.expect({ type: "joined", members: 1 });
     await member("bob", "r");
     expect([room.size, room.connections().length]).toEqual([2, 3]);
-    expect(room.members()).toEqual([{ user: "ann", data: { a: 1 } }, { user: "bob", data: null }]);
+    expect(room.members()).toEqual([
+      { user: "ann", data: { a: 1 } },
+      { user: "bob", data: null },
+    ]);
     const [id] = hub.user("bob").connections();
     expect([hub.connection(id!)?.user, hub.connection(id!)?.rooms()]).toEqual(["bob", ["r"]]);
     expect(hub.connection("unknown")).toBeUndefined();
@@ -103,7 +106,10 @@ describe("asking who is there", () => {
     await ann.settled();
     await eventually(() => hub.counts().rooms === 4);
     expect(hub.rooms({ prefix: "a/", limit: 2 })).toEqual({
-      rooms: [{ room: "a/1", members: 1 }, { room: "a/2", members: 1 }],
+      rooms: [
+        { room: "a/1", members: 1 },
+        { room: "a/2", members: 1 },
+      ],
       more: true,
     });
     expect(hub.rooms({ prefix: "a/", after: "a/2" })).toEqual({ rooms: [{ room: "a/3", members: 1 }], more: false });
@@ -173,7 +179,7 @@ describe("disconnecting a user", () => {
     await hub.user("ann").disconnect({ revoke: true });
     await ann.expectClose(4003);
     for (const query of [{ token: writeToken(old) }, { ticket }]) {
-      const refused = await open(port, { query: query as Record<string, string> });
+      const refused = await open(port, { query });
       await refused.expect({ type: "error", code: "unauthorized" });
       await refused.expectClose(4001);
     }

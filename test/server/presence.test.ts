@@ -165,15 +165,17 @@ class Listener {
       for (const { user, data } of all) this.users.set(user, data);
     }
     for (const { user, data } of joined) {
-      expect(this.users.has(user), `${user} arrives a second time`).toBe(false);
+      if (this.users.has(user)) throw new Error(`${user} arrives a second time`);
       this.users.set(user, data);
     }
-    for (const { user } of left) expect(this.users.delete(user), `${user} departs without having arrived`).toBe(true);
+    for (const { user } of left) {
+      if (!this.users.delete(user)) throw new Error(`${user} departs without having arrived`);
+    }
     for (const { user, data } of updated) {
-      expect(this.users.has(user), `${user} changes without being there`).toBe(true);
+      if (!this.users.has(user)) throw new Error(`${user} changes without being there`);
       this.users.set(user, data);
     }
-    expect(members).toBe(this.users.size);
+    if (members !== this.users.size) throw new Error(`${members} members are told, ${this.users.size} are there`);
   }
 }
 
@@ -224,7 +226,12 @@ describe("arrivals and departures alternate (invariant 10)", () => {
           const present = [...new Set([...open.keys(), ...graces.keys()])].filter(
             (u) => (open.get(u) ?? 0) > 0 || (graces.get(u) ?? 0) > watched.clock.monotonic(),
           );
-          expect(watched.presence.members().map((m) => m.user).sort()).toEqual(present.sort());
+          expect(
+            watched.presence
+              .members()
+              .map((m) => m.user)
+              .sort(),
+          ).toEqual(present.sort());
           const list = watched.presence.list();
           if (list !== undefined) expect(new Map(list.map((m) => [m.user, m.data]))).toEqual(listener.users);
         }
@@ -232,7 +239,13 @@ describe("arrivals and departures alternate (invariant 10)", () => {
         for (const frame of watched.told.splice(0)) listener.hear(frame);
         const { presence } = watched;
         if (presence.list() === undefined) expect(listener.counted ?? presence.size).toBe(presence.size);
-        else expect([...listener.users.keys()].sort()).toEqual(presence.members().map((m) => m.user).sort());
+        else
+          expect([...listener.users.keys()].sort()).toEqual(
+            presence
+              .members()
+              .map((m) => m.user)
+              .sort(),
+          );
       }),
       { numRuns: 500 },
     );

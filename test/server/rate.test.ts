@@ -106,7 +106,8 @@ describe("flooding", () => {
     const rate = new Rate(1, 0, 0);
     const verdicts: string[] = [];
     for (let now = 0; now < 60_000; now += 3_000) verdicts.push(rate.take(ping, now).kind, rate.take(ping, now).kind);
-    for (let now = 60_000; now < 120_000; now += 3_000) for (let i = 0; i < 10; i++) verdicts.push(rate.take(ping, now).kind);
+    for (let now = 60_000; now < 120_000; now += 3_000)
+      for (let i = 0; i < 10; i++) verdicts.push(rate.take(ping, now).kind);
     expect(verdicts).toContain("refuse");
     expect(verdicts).not.toContain("flooding");
   });

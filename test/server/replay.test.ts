@@ -58,7 +58,8 @@ class Scene {
   }
 }
 
-const numbers = (first: number, last: number): string[] => Array.from({ length: last - first + 1 }, (_, i) => `${first + i}`);
+const numbers = (first: number, last: number): string[] =>
+  Array.from({ length: last - first + 1 }, (_, i) => `${first + i}`);
 
 describe("a replay", () => {
   it("sends all after its start, over as many pages as it takes, and is done", async () => {
@@ -74,7 +75,8 @@ describe("a replay", () => {
   it("goes on until it has what was appended meanwhile", async () => {
     const scene = await new Scene().open(100);
     let left = 3;
-    scene.backend.hook = (call, when) => (call === "read" && when === "after" && left-- > 0 ? scene.append(50) : undefined);
+    scene.backend.hook = (call, when) =>
+      call === "read" && when === "after" && left-- > 0 ? scene.append(50) : undefined;
     await scene.replay(0).run();
     await turnEnded();
     expect([scene.owner.texts, scene.caughtUp]).toEqual([numbers(1, 250), 1]);

@@ -31,9 +31,12 @@ class Publisher {
 }
 
 const offsets = (peer: Peer): number[] =>
-  peer.log.map((text) => JSON.parse(text) as JsonObject).flatMap(({ offset }) => (typeof offset === "number" ? [offset] : []));
+  peer.log
+    .map((text) => JSON.parse(text) as JsonObject)
+    .flatMap(({ offset }) => (typeof offset === "number" ? [offset] : []));
 
-const numbers = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+const numbers = (first: number, last: number): number[] =>
+  Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
 describe("a reader that stops while 10 MB/s is published (invariant 12)", () => {
   it("is cut with 4200, delays nobody, and resumes with nothing lost", { timeout: 60_000 }, async () => {

@@ -76,7 +76,10 @@ describe("where a stream begins", () => {
     const { epoch } = await backend.state(ref);
     const wanted = { since: { epoch, offset: 0 }, history: 10, mayReadHistory: true, nowMs };
     expect(await planStart(backend, ref, wanted)).toEqual({ from: 0, replay: 0, recovered: true });
-    expect(await planStart(backend, ref, { ...wanted, since: undefined })).toEqual({ ...fromNow, recovered: undefined });
+    expect(await planStart(backend, ref, { ...wanted, since: undefined })).toEqual({
+      ...fromNow,
+      recovered: undefined,
+    });
   });
 
   it("is never `recovered: false` where the log cannot be read: that rejects (P-22)", async () => {

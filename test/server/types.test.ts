@@ -20,13 +20,13 @@ const rooms = defineRooms({
 });
 
 /** The compiler judges what is in here: an expected error that is none fails the type check, as any other does. */
-function compiled(check: (hub: Hub<typeof rooms>) => unknown): void {
+function expectCompiles(check: (hub: Hub<typeof rooms>) => unknown): void {
   expect(check).toBeTypeOf("function");
 }
 
 describe("types that flow from the contract", () => {
   it("let a room be named only as one of its patterns", () => {
-    compiled((hub) => {
+    expectCompiles((hub) => {
       hub.room("chat/blue/x");
       hub.room("lobby");
       hub.room("files/a/b/c");
@@ -39,7 +39,7 @@ describe("types that flow from the contract", () => {
   });
 
   it("take a room's own events with the data that the schema takes", () => {
-    compiled((hub) => {
+    expectCompiles((hub) => {
       const chat = hub.room("chat/blue/x");
       void chat.publish("said", { text: "hi" });
       void chat.publish("said", { text: "hi", stars: 3 });
@@ -62,7 +62,7 @@ describe("types that flow from the contract", () => {
   });
 
   it("take a room's own signals, which are no events", () => {
-    compiled((hub) => {
+    expectCompiles((hub) => {
       const chat = hub.room("chat/blue/x");
       void chat.signal("typing", { on: true });
       // @ts-expect-error a wrong type
@@ -73,7 +73,7 @@ describe("types that flow from the contract", () => {
   });
 
   it("give a user the events of the personal room", () => {
-    compiled((hub) => {
+    expectCompiles((hub) => {
       void hub.user("ann").publish("mail", { subject: "hi" });
       // @ts-expect-error another room's event
       void hub.user("ann").publish("said", { text: "hi" });
@@ -83,7 +83,7 @@ describe("types that flow from the contract", () => {
   });
 
   it("give handlers their pattern's parameters, event and data as the schema gives it out", () => {
-    compiled((hub) =>
+    expectCompiles((hub) =>
       hub.on("chat/:team/:room", {
         authorize: ({ params, room, user }) => {
           expectTypeOf(params).toEqualTypeOf<{ readonly team: string; readonly room: string }>();
@@ -107,7 +107,7 @@ describe("types that flow from the contract", () => {
   });
 
   it("refuse handlers of patterns, events, parameters and rights that are not there", () => {
-    compiled((hub) => {
+    expectCompiles((hub) => {
       // @ts-expect-error a room's name is no pattern
       hub.on("chat/blue/x", {});
       // @ts-expect-error no such event
@@ -122,8 +122,10 @@ describe("types that flow from the contract", () => {
   });
 
   it("take anything where nothing is declared", () => {
-    compiled((hub) => {
-      hub.on("files/**", { publish: { any: ({ data }) => expectTypeOf(data).toEqualTypeOf<Json>() as unknown as void } });
+    expectCompiles((hub) => {
+      hub.on("files/**", {
+        publish: { any: ({ data }) => expectTypeOf(data).toEqualTypeOf<Json>() as unknown as void },
+      });
       const open = createHub();
       void open.room("any name").publish("any event", { any: "data" });
       void open.user("ann").publish("any event", 1);

@@ -1,10 +1,9 @@
-import { Writable } from "node:stream";
-import * as ws from "ws";
+import type { Writable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { frameText, frameTexts, payloads } from "../../src/server/wire.ts";
 
 // The other side's own parser; the types do not list it.
-const { Receiver } = ws as unknown as { Receiver: new (options: { isServer: boolean }) => Writable };
+const { Receiver } = (await import("ws")) as unknown as { Receiver: new (options: { isServer: boolean }) => Writable };
 
 interface Received {
   readonly text: string;

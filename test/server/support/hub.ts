@@ -41,7 +41,10 @@ export async function serve<const C extends Contract = typeof openContract>(
   surroundings: Partial<HubSurroundings> = {},
 ): Promise<Served<C>> {
   const logged: string[] = [];
-  const hub = createHub<C>({ auth: ({ token }) => readToken(token), logger: recording(logged), ...options }, surroundings);
+  const hub = createHub<C>(
+    { auth: ({ token }) => readToken(token), logger: recording(logged), ...options },
+    surroundings,
+  );
   const { port, server } = await hub.listen();
   onTestFinished(async () => {
     await hub.close({ drainMs: 0 });
@@ -84,7 +87,9 @@ export async function open(port: number, options: ConnectOptions = {}): Promise<
 }
 
 /** A plain node:http server on a free port, closed with the test. */
-export async function httpServer(onRequest?: Parameters<typeof createServer>[1]): Promise<{ server: Server; port: number }> {
+export async function httpServer(
+  onRequest?: Parameters<typeof createServer>[1],
+): Promise<{ server: Server; port: number }> {
   const server = onRequest === undefined ? createServer() : createServer(onRequest);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
