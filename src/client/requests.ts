@@ -123,9 +123,11 @@ export function createRequests({ timing, limits, now, random }: World, line: Lin
       fail(entry, new FanfareError("too_big", { room }));
       return true;
     }
-    // P-63: the first joins after `welcome` are free.
-    const cost = kind === "join" && freeJoins-- > 0 ? 0 : kind === "history" ? 10 : 1;
-    if (cost && !due(pacer.readyAt(cost, now()))) return false;
+    // P-63: the first joins after `welcome` are free, though not of a pause.
+    const isFree = kind === "join" && freeJoins > 0;
+    const cost = isFree ? 0 : kind === "history" ? 10 : 1;
+    if (!due(pacer.readyAt(cost, now()))) return false;
+    if (isFree) freeJoins--;
     pacer.spend(cost);
     line.send(text);
     entry.flying = true;
