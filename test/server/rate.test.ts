@@ -70,14 +70,15 @@ describe("the rate of requests (P-63)", () => {
 });
 
 describe("publishes that were refused", () => {
-  it("hold back every later one until the time that was told is over", () => {
-    const rate = new Rate(50, 0, 0);
-    passing(rate, ping, 91, 0);
-    passing(rate, publish, 9, 0);
-    const until = retryAfter(rate.take(publish, 0));
-    expect(retryAfter(rate.take(publish, until - 5))).toBe(5);
-    expect(rate.take(ping, until - 0.5).kind).toBe("refuse");
-    expect(rate.take(publish, until).kind).toBe("pass");
+  it("hold back every later one until the time that was told is over, though there is room for it before", () => {
+    const rate = new Rate(30, 0, 0);
+    passing(rate, publish, 60, 0);
+    // A thirtieth of a second is told as 34 ms, and over after 33.4.
+    expect(retryAfter(rate.take(publish, 0))).toBe(34);
+    expect(rate.take(publish, 33.5).kind).toBe("refuse");
+    expect(rate.take(ping, 33.5).kind).toBe("pass");
+    expect(retryAfter(rate.take(publish, 34))).toBe(33);
+    expect(rate.take(publish, 67).kind).toBe("pass");
   });
 
   it("hold back no other request", () => {
