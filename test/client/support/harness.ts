@@ -1,5 +1,5 @@
 import { createClient } from "../../../src/client/index.ts";
-import type { Client, ClientOptions, ClientStatus, FanfareError, Platform, PlatformNews } from "../../../src/client/index.ts";
+import type { Client, ClientOptions, ClientStatus, Contract, FanfareError, Platform, PlatformNews } from "../../../src/client/index.ts";
 import type { ServerFrame } from "../../../src/protocol/frames.ts";
 
 export type SentFrame = { type: string; id?: string; room?: string; key?: string; data?: unknown } & Record<string, unknown>;
@@ -70,7 +70,7 @@ export class World {
   #keys = 0;
   #news: ((news: PlatformNews) => void) | undefined;
 
-  constructor(options: Partial<ClientOptions> = {}) {
+  constructor(options: Partial<ClientOptions<Contract>> = {}) {
     const { sockets } = this;
     class WebSocket extends FakeSocket {
       constructor(url: string, protocols: string[]) {
@@ -84,7 +84,7 @@ export class World {
       WebSocket,
       platform: this.#platform(),
       ...options,
-    });
+    } as ClientOptions);
     this.client.on("status", (status) => this.statuses.push(status));
     this.client.on("error", (error) => this.errors.push(error));
   }
