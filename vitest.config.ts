@@ -10,6 +10,7 @@ const config: ViteUserConfig = defineConfig({
     alias: [
       { find: /^fanfare$/, replacement: `${src}/server/index.ts` },
       { find: /^fanfare\/client$/, replacement: `${src}/client/index.ts` },
+      { find: /^fanfare\/http$/, replacement: `${src}/http/index.ts` },
       { find: /^fanfare\/lmdb$/, replacement: `${src}/backends/lmdb/index.ts` },
       { find: /^fanfare\/testing$/, replacement: `${src}/testing/index.ts` },
     ],

@@ -2,7 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Logger as Pino, pino, stdSerializers } from "pino";
 import type { Operation } from "../http/answer.ts";
-import { listener, operations } from "../http/operations.ts";
+import { httpApi, listener } from "../http/node.ts";
 import { createHub, type Hub, type HubOptions } from "../server/index.ts";
 import { chooseBackend, hubOptions } from "./assemble.ts";
 import { type Config, loadConfig } from "./config.ts";
@@ -28,10 +28,9 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
   const hub = await startHub(options, config);
   const extra: readonly Operation[] = devSecret === undefined ? [] : await devOperations(devSecret);
   const server = makeServer();
-  const apiKeys = settings.apiKeys.map(({ key }) => key);
-  const answer = operations(hub, {
+  const answer = httpApi(hub, {
     ...(options.origins === undefined ? {} : { origins: options.origins }),
-    apiKeys,
+    apiKeys: settings.apiKeys,
     logger,
     extra,
   });

@@ -1,44 +1,61 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { errorBody, HttpError } from "./errors.ts";
 
 /** Answers a request, or gives false where it is not its own. Once true was promised, the response has been ended. */
 export type Operation = (request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>;
 
-/** An answer that ends a call early. Its message is written by us and never repeats what came in. */
-export class HttpError extends Error {
+/** An answer before it is sent, by node:http or as a fetch Response. */
+export interface Answer {
   readonly status: number;
-  readonly code: string;
   readonly headers: Readonly<Record<string, string>>;
-
-  constructor(status: number, code: string, message: string, headers: Readonly<Record<string, string>> = {}) {
-    super(message);
-    this.status = status;
-    this.code = code;
-    this.headers = headers;
-  }
+  /** JSON text; undefined: no body. */
+  readonly body: string | undefined;
 }
 
-export function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  const body = JSON.stringify(value);
-  response.writeHead(status, {
-    "content-type": "application/json; charset=utf-8",
-    "content-length": Buffer.byteLength(body),
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-  });
-  response.end(response.req.method === "HEAD" ? undefined : body);
+/** No answer may be stored or guessed at by what it looks like: it can hold a ticket, or what members wrote. */
+const always: Readonly<Record<string, string>> = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+
+export function jsonAnswer(status: number, value: unknown): Answer {
+  return textAnswer(status, JSON.stringify(value));
+}
+
+/** `body` is JSON text. */
+export function textAnswer(status: number, body: string): Answer {
+  return { status, headers: { "content-type": "application/json; charset=utf-8", ...always }, body };
+}
+
+export function emptyAnswer(status: number, headers: Answer["headers"] = {}): Answer {
+  return { status, headers: { ...always, ...headers }, body: undefined };
 }
 
 /** The shape of P-80. */
-export function sendError(response: ServerResponse, error: HttpError): void {
-  for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
-  sendJson(response, error.status, { error: { code: error.code, message: error.message } });
+export function errorAnswer(error: HttpError): Answer {
+  const answer = jsonAnswer(error.status, { error: errorBody(error) });
+  return { ...answer, headers: { ...answer.headers, ...error.headers } };
+}
+
+export function send(response: ServerResponse, { status, headers, body }: Answer): void {
+  const length = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
+  response.writeHead(status, { ...headers, ...length });
+  response.end(response.req.method === "HEAD" ? undefined : body);
+}
+
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  send(response, jsonAnswer(status, value));
 }
 
 /** Throws a 405 that names the methods allowed. */
 export function requireMethod(request: IncomingMessage, ...methods: readonly string[]): void {
-  if (methods.includes(request.method ?? "")) return;
+  if (!methods.includes(request.method ?? "")) throw methodNotAllowed(methods);
+}
+
+export function notFound(): HttpError {
+  return new HttpError(404, "not_found", "nothing is at this address");
+}
+
+export function methodNotAllowed(methods: readonly string[]): HttpError {
   const allow = methods.join(", ");
-  throw new HttpError(405, "method_not_allowed", `this address takes ${allow}`, { allow });
+  return new HttpError(405, "method_not_allowed", `this address takes ${allow}`, { allow });
 }
 
 /** The path as it was sent, without the query and not decoded. */

@@ -1,43 +1,49 @@
-import type { IncomingMessage } from "node:http";
-import { type JsonObject, readJsonObject } from "../protocol/json.ts";
-import { HttpError } from "./answer.ts";
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { type JsonObject, maxDepth, readJsonObject } from "../protocol/json.ts";
+import { HttpError } from "./errors.ts";
+import { type HttpRequest, tooLarge } from "./request.ts";
 
-/** The largest body that any call here takes. */
-export const maxBodyBytes = 4_096;
+const inflate = promisify(gunzip);
 
-const tooLarge = (): HttpError => new HttpError(413, "too_large", `the body is larger than ${maxBodyBytes} bytes`);
+const faults = {
+  bad_frame: "the body must be a JSON object",
+  too_deep: `JSON nests at most ${maxDepth} deep`,
+  bad_field: "a number is out of range",
+} as const;
 
-/** Reads a small JSON object. Throws 415 for another content type or any encoding, 413 over the bound, 400 otherwise. */
-export async function readJsonBody(request: IncomingMessage): Promise<JsonObject> {
-  const type = (request.headers["content-type"] ?? "").split(";", 1)[0] ?? "";
+/**
+ * Reads a JSON object of up to `maxBytes`, gzip or plain. Throws 415 for another content type or encoding, 413 over the
+ * bound, before or after inflating, and 400 for what is no such object.
+ */
+export async function readJsonBody(
+  request: Pick<HttpRequest, "header" | "body">,
+  maxBytes: number,
+): Promise<JsonObject> {
+  const [type = ""] = (request.header("content-type") ?? "").split(";", 1);
   if (type.trim().toLowerCase() !== "application/json") {
-    throw new HttpError(415, "unsupported_media_type", "the body must be application/json");
+    throw unsupported("the body must be application/json");
   }
-  // Compressed bodies are refused rather than inflated: a few bytes could become gigabytes.
-  if ((request.headers["content-encoding"] ?? "identity") !== "identity") {
-    throw new HttpError(415, "unsupported_media_type", "the body must not be compressed");
-  }
-  const bytes = await readBody(request);
-  const read = readJsonObject(decodeUtf8(bytes));
-  if (!read.ok) throw new HttpError(400, read.code, "the body must be a JSON object");
+  const encoding = (request.header("content-encoding") ?? "identity").trim().toLowerCase();
+  if (encoding !== "identity" && encoding !== "gzip") throw unsupported("the body must be plain or gzip");
+  const sent = await request.body(maxBytes);
+  const read = readJsonObject(decodeUtf8(encoding === "gzip" ? await inflateWithin(sent, maxBytes) : sent));
+  if (!read.ok) throw new HttpError(400, read.code, faults[read.code]);
   return read.value;
 }
 
-/**
- * Reads a body to its end. Throws 413 over the bound, as soon as that is known. Node then reads and drops the rest, for as
- * long as the server's `requestTimeout` allows: a socket cut off while it sends would never see the answer.
- */
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  const body: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > maxBodyBytes) throw tooLarge();
-    chunks.push(chunk);
+/** Stops at the bound: a few bytes could become gigabytes. */
+async function inflateWithin(bytes: Buffer, maxBytes: number): Promise<Buffer> {
+  try {
+    return await inflate(bytes, { maxOutputLength: maxBytes });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    throw code === "ERR_BUFFER_TOO_LARGE" ? tooLarge(maxBytes) : unsupported("the body is not the gzip that it says");
   }
-  return Buffer.concat(chunks);
+}
+
+function unsupported(message: string): HttpError {
+  return new HttpError(415, "unsupported_media_type", message, { "accept-encoding": "gzip" });
 }
 
 function decodeUtf8(bytes: Buffer): string {

@@ -41,7 +41,11 @@ export class Calls {
   }
 
   /** Needs no membership. */
-  async publish(caller: Caller, room: string, { key, ...message }: CallMessage & { key: string | undefined }): Promise<Published> {
+  async publish(
+    caller: Caller,
+    room: string,
+    { key, ...message }: CallMessage & { key: string | undefined },
+  ): Promise<Published> {
     const { publisher } = this.#context;
     const access = await this.#access(caller, room, "publish");
     const { event, data, from, except } = checkAuthor(caller, message);

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { devToken } from "../../src/http/dev.ts";
-import { listener, operations } from "../../src/http/operations.ts";
+import { httpApi, listener } from "../../src/http/node.ts";
 import { fakeHub, serve } from "./support.ts";
 
 const start = (): Promise<string> =>
-  serve(listener(operations(fakeHub(), { extra: [devToken((user) => `token-of-${user}`)] })));
+  serve(listener(httpApi(fakeHub(), { extra: [devToken((user) => `token-of-${user}`)] })));
 
 async function ask(body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<Response> {
   return fetch(`${await start()}/dev/token`, {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { staticFiles } from "../../src/http/files.ts";
-import { listener, operations } from "../../src/http/operations.ts";
+import { listener, httpApi } from "../../src/http/node.ts";
 import { fakeHub, sendRaw, serve } from "./support.ts";
 
 async function directory(): Promise<string> {
@@ -19,7 +19,7 @@ async function start(): Promise<string> {
   await writeFile(join(root, "page", "assets", "main-1a2b.js"), "console.log(1)");
   await writeFile(join(root, "secret.txt"), "outside");
   const files = await staticFiles(join(root, "page"));
-  return serve(listener(operations(fakeHub(), { extra: [files!] })));
+  return serve(listener(httpApi(fakeHub(), { extra: [files!] })));
 }
 
 describe("the page's files", () => {

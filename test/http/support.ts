@@ -2,13 +2,27 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { connect } from "node:net";
 import { onTestFinished } from "vitest";
-import type { OperatedHub } from "../../src/http/operations.ts";
-import type { Identity } from "../../src/server/index.ts";
+import type { ApiHub } from "../../src/http/api/route.ts";
+import { defaultLimits, type Identity } from "../../src/server/index.ts";
 
 /** A hub that knows one token, `good`, of user ann, unless told otherwise. */
-export function fakeHub(changes: Partial<OperatedHub> = {}): OperatedHub {
+export function fakeHub(changes: Partial<ApiHub> = {}): ApiHub {
   const ann: Identity = { user: "ann" };
+  const notAsked = (): never => {
+    throw new Error("this test asks for no rooms");
+  };
   return {
+    start: () => Promise.resolve(),
+    limits: defaultLimits,
+    rooms: notAsked,
+    calls: {
+      publish: notAsked,
+      signal: notAsked,
+      history: notAsked,
+      members: notAsked,
+      remove: notAsked,
+      disconnect: notAsked,
+    },
     ready: () => Promise.resolve({ ready: true, reasons: [] }),
     authenticate: ({ token }) => Promise.resolve(token === "good" ? ann : undefined),
     tickets: { create: (identity) => Promise.resolve({ ticket: `ticket-of-${identity.user}`, expires_at: 30_000 }) },

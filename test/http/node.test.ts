@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { listener, operations, type OperationsOptions } from "../../src/http/operations.ts";
+import { httpApi, listener, type HttpApiOptions } from "../../src/http/node.ts";
 import { fakeHub, serve } from "./support.ts";
 
 const post = (url: string, headers: Record<string, string> = {}, body?: string): Promise<Response> =>
   fetch(url, { method: "POST", headers, ...(body === undefined ? {} : { body }) });
 
-const start = (hub = fakeHub(), options: OperationsOptions = {}): Promise<string> =>
-  serve(listener(operations(hub, options)));
+const start = (hub = fakeHub(), options: HttpApiOptions = {}): Promise<string> =>
+  serve(listener(httpApi(hub, options)));
 
 const preflight = (url: string, origin: string): Promise<Response> =>
   fetch(`${url}/v1/tickets`, {
@@ -73,7 +73,12 @@ describe("POST /v1/tickets (P-16)", () => {
   });
 
   test("an API key stands for no user", async () => {
-    const url = await start(fakeHub(), { apiKeys: ["other", "operator-key"] });
+    const url = await start(fakeHub(), {
+      apiKeys: [
+        { name: "other", key: "other" },
+        { name: "ops", key: "operator-key" },
+      ],
+    });
     const response = await post(`${url}/v1/tickets`, { authorization: "Bearer operator-key" });
     expect(response.status).toBe(403);
     expect(await response.json()).toMatchObject({ error: { code: "forbidden" } });
@@ -174,7 +179,7 @@ describe("all else", () => {
   });
 
   test("an app's own server keeps the addresses that are not the hub's", async () => {
-    const answer = operations(fakeHub());
+    const answer = httpApi(fakeHub());
     const url = await serve((request, response) => {
       void answer(request, response).then((answered) => answered || response.end("the app"));
     });

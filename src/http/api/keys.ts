@@ -1,0 +1,71 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { isToken } from "../../protocol/names.ts";
+import type { Caller } from "../../server/index.ts";
+import { badField, HttpError, unavailable } from "../errors.ts";
+import type { HttpRequest } from "../request.ts";
+import type { ApiHub } from "./route.ts";
+
+/** A key of the operator. */
+export interface ApiKey {
+  /** For the documents of its owner, and the scope of what it publishes with an `Idempotency-Key`: two may share it. */
+  readonly name: string;
+  /** As a program sends it after `Bearer`: visible characters. */
+  readonly key: string;
+}
+
+/** Tells on whose word a request is made. */
+export class Callers {
+  readonly #hub: Pick<ApiHub, "authenticate">;
+  readonly #keys: readonly { readonly name: string; readonly hash: Buffer }[];
+
+  /** Throws a TypeError on a key that no request could carry, without telling the key. */
+  constructor(hub: Pick<ApiHub, "authenticate">, keys: readonly ApiKey[]) {
+    this.#hub = hub;
+    this.#keys = keys.map(({ name, key }) => {
+      if (!/^[^\s,]+$/.test(key))
+        throw new TypeError(`the API key ${JSON.stringify(name)} must be text without spaces or commas`);
+      return { name, hash: hashOf(Buffer.from(key)) };
+    });
+  }
+
+  /** Throws 401 for what is neither a known key nor a good token, 503 where that cannot be told now. */
+  async callerOf(request: HttpRequest): Promise<Caller> {
+    const token = /^bearer +([^ ]+) *$/i.exec(request.header("authorization") ?? "")?.[1];
+    if (token === undefined) throw unauthorized();
+    const name = this.#nameOf(token);
+    if (name !== undefined) return { kind: "operator", name };
+    const { path, query, headers, address } = request;
+    const facts = { path, query, headers, address };
+    const asked = this.#hub.authenticate({ kind: "bearer", token }, facts);
+    const identity = await asked.catch((error: unknown) => Promise.reject(unavailable(error)));
+    if (identity === undefined) throw unauthorized();
+    return { kind: "user", identity };
+  }
+
+  /** Takes the same time wherever the texts differ: hashes are compared, and with every key. */
+  #nameOf(token: string): string | undefined {
+    const given = hashOf(Buffer.from(token, "latin1"));
+    let found: string | undefined;
+    for (const { name, hash } of this.#keys) if (timingSafeEqual(given, hash)) found = name;
+    return found;
+  }
+}
+
+function hashOf(bytes: Buffer): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}
+
+function unauthorized(): HttpError {
+  return new HttpError(401, "unauthorized", "this call wants Authorization: Bearer and an API key or a valid token", {
+    "www-authenticate": "Bearer",
+  });
+}
+
+/** The `key` of P-31, whose bytes are UTF-8. Throws `bad_field` for what is none. */
+export function idempotencyKey(request: Pick<HttpRequest, "header">): string | undefined {
+  const given = request.header("idempotency-key");
+  if (given === undefined) return undefined;
+  const key = Buffer.from(given, "latin1").toString("utf8");
+  if (isToken(key) && !key.includes("\u{fffd}")) return key;
+  throw badField("Idempotency-Key must be 1 to 64 characters of UTF-8");
+}

@@ -1,0 +1,66 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { errorAnswer, notFound, type Operation, send } from "./answer.ts";
+import { Api, type ApiOptions } from "./api/api.ts";
+import type { ApiHub } from "./api/route.ts";
+import { logFailure, toHttpError } from "./errors.ts";
+import { nodeRequest } from "./request.ts";
+
+export interface HttpApiOptions extends ApiOptions {
+  /** Further calls, asked after the hub's own. */
+  readonly extra?: readonly Operation[];
+}
+
+/** Answers a request and resolves to true, or to false, the response untouched, where the address is not its own. */
+export type HttpApi = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
+
+/**
+ * The HTTP calls of a hub (P-80) for a node:http server: `/healthz`, `/readyz` and all below `/v1`; the socket's path is
+ * the hub's own. It reads bodies itself, so it goes before an app's body parser. Failures become the JSON of P-80; it
+ * never rejects. Throws a TypeError on an API key that no request could carry.
+ */
+export function httpApi(hub: ApiHub, options: HttpApiOptions = {}): HttpApi {
+  const api = new Api(hub, options);
+  const calls: Operation = async (request, response) => {
+    const answer = await api.answer(nodeRequest(request));
+    if (answer !== undefined) send(response, answer);
+    return answer !== undefined;
+  };
+  const all: readonly Operation[] = [calls, ...(options.extra ?? [])];
+  return async (request, response) => {
+    try {
+      for (const operation of all) {
+        // oxlint-disable-next-line no-await-in-loop -- each is asked only if those before it declined
+        if (await operation(request, response)) return true;
+      }
+      return false;
+    } catch (error) {
+      fail(request, response, error, options.logger);
+      return true;
+    }
+  };
+}
+
+/** For a server of its own: what no operation answers gets 404. */
+export function listener(answer: HttpApi): RequestListener {
+  return (request, response) => {
+    void answer(request, response).then((answered) => {
+      if (!answered) send(response, errorAnswer(notFound()));
+    });
+  };
+}
+
+function fail(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  logger: HttpApiOptions["logger"],
+): void {
+  // The peer is gone: there is nobody left to answer, and no fault of ours to tell.
+  if (response.headersSent || request.socket.destroyed) {
+    response.destroy();
+    return;
+  }
+  const known = toHttpError(error);
+  logFailure(logger, request.method, known);
+  send(response, errorAnswer(known));
+}
