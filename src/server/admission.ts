@@ -58,6 +58,16 @@ export class Admission {
     }
   }
 
+  /** Nothing came in time: neither the first `auth`, nor an answer from the app's own check of it. */
+  overdue(connection: Connection): void {
+    if (!connection.checking) {
+      this.refuse(connection);
+      return;
+    }
+    this.#context.logger.error({ connection: connection.id }, "the check of credentials does not end");
+    this.#fail(connection, "unavailable", closeCodes.tryLater);
+  }
+
   /** P-13: `unauthorized`, then the close that a browser can see. */
   refuse(connection: Connection): void {
     this.#fail(connection, "unauthorized", closeCodes.unauthorized);
@@ -84,7 +94,9 @@ export class Admission {
   }
 
   async #settle(connection: Connection, facts: RequestFacts, credentials: Credentials, early: Early): Promise<void> {
-    const { check, logger } = this.#context;
+    const { check, logger, limits, clock } = this.#context;
+    connection.checking = true;
+    connection.authBy = clock.monotonic() + limits.authWithinMs;
     let identity: Identity | undefined;
     try {
       identity = await check(credentials, facts);

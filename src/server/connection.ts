@@ -48,8 +48,10 @@ export class Connection implements SessionPeer, OutboxOwner {
   /** Monotonic times; the heartbeat's. */
   heardAt: number;
   pingAt: number;
-  /** Until when the first `auth` must come; undefined: none is awaited. */
+  /** Until when the first `auth` must come, or its check must end; undefined: none is awaited. */
   authBy: number | undefined;
+  /** Credentials came, and the app checks them. */
+  checking = false;
   /** P-17: `reauth` was sent for the token at hand. */
   reauthTold = false;
   /** A message that began and has not ended: how many had come in before it, and since when it was seen. */

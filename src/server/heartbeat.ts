@@ -16,7 +16,7 @@ export interface HeartbeatOptions {
   readonly clock: Clock;
   readonly pingMs: number;
   readonly connections: () => Iterable<Connection>;
-  /** The first `auth` did not come in time. */
+  /** The first `auth` did not come in time, or its check did not end. */
   readonly authOverdue: (connection: Connection) => void;
 }
 

@@ -103,7 +103,7 @@ export class Hub<C extends Contract = Contract> {
       clock,
       pingMs: this.limits.pingMs,
       connections: () => this.#connections.all(),
-      authOverdue: (connection) => admission.refuse(connection),
+      authOverdue: (connection) => admission.overdue(connection),
     });
     this.#door = this.#makeDoor(turn, admission);
   }

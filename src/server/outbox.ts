@@ -60,7 +60,12 @@ export class Outbox implements Flushable {
   }
 
   get congested(): boolean {
-    return this.waitingBytes > this.#owner.outboxBytes * congestedShare;
+    return this.waitingBytes > this.shareBytes;
+  }
+
+  /** What may be pushed at once into an outbox that is not congested, without a fear of its bound. */
+  get shareBytes(): number {
+    return this.#owner.outboxBytes * congestedShare;
   }
 
   /** Takes one or more whole frames made by `wire.ts`. The buffer is shared and never written to. */

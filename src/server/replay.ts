@@ -7,8 +7,8 @@ import { frameTexts } from "./wire.ts";
 
 /** Entries that one read of the log brings; what is sent of them waits for the reader. */
 const pageEntries = 128;
-/** What is framed and written at once. */
-const chunkBytes = 131_072;
+/** What is framed and written at once, where the outbox has the room for it. */
+const maxChunkBytes = 131_072;
 
 /** The room that is replayed, as far as a replay needs it. */
 export interface Replayed {
@@ -76,6 +76,7 @@ export class Replay {
   }
 
   async #send(entries: readonly LogEntry[]): Promise<void> {
+    const chunkBytes = Math.min(maxChunkBytes, this.#peer.outbox.shareBytes);
     let texts: string[] = [];
     let size = 0;
     for (const entry of entries) {

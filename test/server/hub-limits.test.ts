@@ -64,6 +64,28 @@ describe("the limit on requests that wait", () => {
   });
 });
 
+describe("credentials whose check does not end", () => {
+  it.each<[string, Record<string, string>]>([
+    ["in the handshake", { token: "ann" }],
+    ["as the first message", {}],
+  ])("%s close with 1013 when the time for it is over", async (_, query) => {
+    const clock = new FakeClock();
+    const { hub, port } = await serve({ auth: () => new Promise(() => undefined) }, { clock });
+    const ann = await open(port, { query });
+    if (query["token"] === undefined) {
+      await ann.expect({ type: "auth_required" });
+      ann.send({ type: "auth", token: "ann" });
+    }
+    await eventually(() => hub.counts().connections === 1);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    clock.advance(9_500);
+    expect(hub.counts().connections).toBe(1);
+    clock.advance(750);
+    await ann.expect({ type: "error", code: "unavailable" });
+    await ann.expectClose(1013);
+  });
+});
+
 describe("deflate", () => {
   it("changes neither the order nor the content of what anybody gets", async () => {
     const { hub, connect } = await serve({ deflate: true, limits: { requestsPerS: 100_000 } });

@@ -100,6 +100,19 @@ describe("a replay", () => {
     expect(scene.owner.texts.map((text) => text.split(" ", 1)[0])).toEqual(numbers(1, 900));
   });
 
+  it("does not overflow the outbox of a reader that pauses, however small its bound", async () => {
+    const scene = await new Scene({ outboxBytes: 64 * 1_024 }).open(0);
+    scene.room.frameFor = ({ offset }) => `${offset} ${"y".repeat(3_000)}`;
+    await scene.append(200);
+    scene.owner.pipe.stall();
+    const done = scene.replay(0).run();
+    await turnEnded(20);
+    expect([scene.owner.overflows, scene.owner.texts]).toEqual([0, []]);
+    scene.owner.pipe.resumeReading();
+    await done;
+    expect(scene.owner.texts).toHaveLength(200);
+  });
+
   it("that was stopped sends nothing more and never says that it has caught up", async () => {
     const scene = await new Scene().open(300);
     const gate = new Gate();
