@@ -181,11 +181,11 @@ export class Hub<C extends Contract = Contract> {
 
   /** Rooms that have members now, by name. `after` is the last name of the page before. */
   rooms({ prefix = "", after = "", limit = 100 }: RoomsQuery = {}): RoomsPage {
-    const names = Array.from(this.#rooms.all(), (room) => room.name)
-      .filter((name) => name.startsWith(prefix) && name > after)
-      .sort();
-    const rooms = names.slice(0, limit).map((room) => ({ room, members: this.#rooms.get(room)?.presence.size ?? 0 }));
-    return { rooms, more: names.length > limit };
+    // A room is open, too, while its first join is under way.
+    const found = Array.from(this.#rooms.all(), ({ name, presence }) => ({ room: name, members: presence.size }))
+      .filter(({ room, members }) => members > 0 && room.startsWith(prefix) && room > after)
+      .sort((a, b) => (a.room < b.room ? -1 : 1));
+    return { rooms: found.slice(0, limit), more: found.length > limit };
   }
 
   /** What is open on this node. All are 0 when everyone has gone (and every grace is over). */

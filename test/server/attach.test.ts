@@ -112,6 +112,17 @@ describe("an upgrade that nobody wants", () => {
   });
 });
 
+describe("a server of the hub's own", () => {
+  it("is closed with the hub", async () => {
+    const hub = createHub();
+    const { server, url } = await hub.listen();
+    expect((await fetch(`${url}/elsewhere`)).status).toBe(404);
+    await hub.close({ drainMs: 0 });
+    expect(server.listening).toBe(false);
+    await expect(fetch(url)).rejects.toThrow();
+  });
+});
+
 describe("detaching", () => {
   it("gives the server its emit and its listeners back", async () => {
     const { server } = await httpServer();

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { Gate, HookedBackend } from "./support/backend.ts";
 import { FakeClock } from "./support/clock.ts";
 import { eventually, open, serve, writeToken } from "./support/hub.ts";
 
@@ -113,6 +114,20 @@ describe("asking who is there", () => {
       more: true,
     });
     expect(hub.rooms({ prefix: "a/", after: "a/2" })).toEqual({ rooms: [{ room: "a/3", members: 1 }], more: false });
+  });
+
+  it("lists no room that nobody is in yet", async () => {
+    const backend = new HookedBackend();
+    const { hub, connect } = await serve({ backend });
+    const gate = new Gate();
+    backend.hook = (call, when) => (call === "state" && when === "before" ? gate.passed : undefined);
+    const ann = await connect("ann");
+    ann.send({ type: "join", room: "r", history: 5 });
+    await eventually(() => backend.calls.includes("state"));
+    expect([hub.rooms(), hub.counts().rooms]).toEqual([{ rooms: [], more: false }, 1]);
+    gate.open();
+    await ann.expect({ type: "joined" });
+    expect(hub.rooms()).toEqual({ rooms: [{ room: "r", members: 1 }], more: false });
   });
 
   it("reads history backwards by pages of 100 at most", async () => {
