@@ -7,7 +7,7 @@ export function hostPlatform(): Platform {
     random: Math.random,
     randomKey,
     setTimer: setTimeout,
-    clearTimer: clearTimeout as Platform["clearTimer"],
+    clearTimer: clearTimeout,
     watch,
   };
 }

@@ -10,9 +10,16 @@ export function specFinder(contract: Contract = {}): FindSpec {
 }
 
 /** The fault of an event or its data, or undefined. */
-export function checkEvent(room: string, schemas: Schemas | undefined, event: string, data: unknown): FanfareError | undefined {
+export function checkEvent(
+  room: string,
+  schemas: Schemas | undefined,
+  event: string,
+  data: unknown,
+): FanfareError | undefined {
   if (schemas === undefined) return undefined;
-  return Object.hasOwn(schemas, event) ? checkData(room, schemas[event], data) : new FanfareError("unknown_event", { room });
+  return Object.hasOwn(schemas, event)
+    ? checkData(room, schemas[event], data)
+    : new FanfareError("unknown_event", { room });
 }
 
 export function checkData(room: string, schema: StandardSchemaV1 | undefined, data: unknown): FanfareError | undefined {

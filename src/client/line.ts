@@ -91,16 +91,17 @@ export function createLine(world: World, dial: Dial, { token, tokenAs }: TokenOp
     if (socket?.readyState === 1) socket.send(text);
   }
 
+  async function getToken(): Promise<Event> {
+    const token = typeof source === "function" ? await source() : source;
+    if (source !== undefined && typeof token !== "string") throw new TypeError("no string");
+    return { type: "token", token };
+  }
+
   /** Only the latest call is answered. */
   function fetch(): void {
     const turn = ++fetches;
-    const ask = async (): Promise<Event> => {
-      const got = typeof source === "function" ? await source() : source;
-      if (source !== undefined && typeof got !== "string") throw new TypeError("no string");
-      return { type: "token", token: got };
-    };
     user().begin();
-    ask()
+    void getToken()
       .catch((cause: unknown): Event => ({ type: "tokenFailed", error: new FanfareError("token_failed", { cause }) }))
       .then((event) => turn === fetches && handle(event));
   }
@@ -155,6 +156,7 @@ export function createLine(world: World, dial: Dial, { token, tokenAs }: TokenOp
         return send('{"type":"pong"}');
       case "reauth":
         return handle({ type: "renew" });
+      default:
     }
     if (frame.type === "error" && !frame.room) lastError = errorOf(frame);
     // Once online, an error's hint speaks of one request, and not of when to connect again.

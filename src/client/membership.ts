@@ -126,6 +126,8 @@ export function createMembership(name: string, spec: RoomSpec | undefined, optio
           applyFrame(frame);
           // P-40: another tab of this user may have changed the data. A rejoin from here must not put the old back.
           if (!room.hasNewData && ownData !== undefined && room.presence.has(user)) ownData = room.presence.get(user);
+          return;
+        default:
       }
     },
   };

@@ -7,7 +7,10 @@ export type PresenceList = ReadonlyMap<string, unknown>;
  * P-40 to P-43: the list after a frame, and what the app is told of it. A frame of counts only drops the list: it would
  * soon be wrong.
  */
-export function applyPresence(list: PresenceList, frame: PresenceFrame): { list: PresenceList; change: PresenceChange } {
+export function applyPresence(
+  list: PresenceList,
+  frame: PresenceFrame,
+): { list: PresenceList; change: PresenceChange } {
   const { joined = [], updated = [], left = [], all, members } = frame;
   const isChange = joined.length + updated.length + left.length > 0;
   const next = new Map(isChange ? list : []);

@@ -127,7 +127,12 @@ export const initialState: State = {
 const transitions: { readonly [E in Event["type"]]: { readonly [K in Kind | "any"]?: Transition<E> } } = {
   connect: { idle: restart, waiting: prepare, stopped: restart },
   close: { any: close },
-  renew: { preparing: prepareAgain, opening: prepareAgain, online: (state) => [state, "renew"], stopped: restartIfUnauthorized },
+  renew: {
+    preparing: prepareAgain,
+    opening: prepareAgain,
+    online: (state) => [state, "renew"],
+    stopped: restartIfUnauthorized,
+  },
   token: {
     preparing: (state, _, { token }) => [{ ...state, kind: "opening", token }, "dial"],
     // The same token again would change nothing.
@@ -141,7 +146,10 @@ const transitions: { readonly [E in Event["type"]]: { readonly [K in Kind | "any
   hint: { opening: note, online: note },
   wake: { preparing: tooLate, opening: tooLate, online: tooLate, waiting: inTime },
   up: { any: isUp },
-  down: { online: (state, moment) => probe({ ...state, down: true }, moment), any: (state) => [{ ...state, down: true }] },
+  down: {
+    online: (state, moment) => probe({ ...state, down: true }, moment),
+    any: (state) => [{ ...state, down: true }],
+  },
   look: { online: probe, waiting: (state, moment) => (state.patient ? inTime : prepare)(state, moment) },
   freeze: { preparing: freeze, opening: freeze, online: freeze },
 };

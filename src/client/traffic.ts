@@ -111,7 +111,8 @@ export function createTraffic(world: World, line: Line, findSpec: FindSpec): Tra
     },
     resume({ limits, user }) {
       // A key protects a repeat only for the same user (P-31), and what one wrote must not go out in another's name.
-      if (ownUser && ownUser !== user) requests.fail(new FanfareError("user_changed"), ({ kind }) => kind === "publish");
+      if (ownUser && ownUser !== user)
+        requests.fail(new FanfareError("user_changed"), ({ kind }) => kind === "publish");
       ownUser = user;
       requests.resume(limits);
     },
@@ -136,7 +137,7 @@ export function createTraffic(world: World, line: Line, findSpec: FindSpec): Tra
         if (frame.type !== "left") return room.take(frame, ownUser);
         const { reason } = frame;
         // Without a reason it answers a `leave`, and that membership is over already.
-        if (reason) end(room, new FanfareError(reason === "removed" ? "left" : reason, { room: name }), reason);
+        if (reason) end(room, new FanfareError("left", { room: name }), reason);
       }
     },
   };

@@ -3,6 +3,7 @@ import type {
   EventNameOf,
   EventsOf,
   InputOf,
+  openContract,
   OutputOf,
   PresenceOf,
   RoomNameOf,
@@ -18,7 +19,7 @@ import type { ClientLimits, ClientTiming, Platform, WebSocketClass } from "./pla
 export type Off = () => void;
 
 /** Every room and event, unchecked: what a client without a contract has. */
-export type OpenContract = { readonly "**": Record<never, never> };
+export type OpenContract = typeof openContract;
 
 /** A token, or how to get one: asked again for each attempt to connect and for each renewal. */
 export type TokenSource = string | (() => string | Promise<string>);

@@ -65,7 +65,11 @@ describe("credentials", () => {
     world.client.connect();
     await settle();
     expect(world.errors).toMatchObject([{ code: "token_failed", cause }]);
-    expect(world.client.status).toMatchObject({ state: "waiting", retryInMs: 500, cause: { error: { code: "token_failed" } } });
+    expect(world.client.status).toMatchObject({
+      state: "waiting",
+      retryInMs: 500,
+      cause: { error: { code: "token_failed" } },
+    });
     await world.pass(500);
     expect(world.socket.protocols).toContain("fanfare.token.two");
   });
@@ -150,9 +154,12 @@ describe("renewal", () => {
   });
 
   it("that fails is told, and leaves the connection as it is", async () => {
-    const token = vi.fn<() => string>().mockReturnValueOnce("one").mockImplementation(() => {
-      throw new Error("gone");
-    });
+    const token = vi
+      .fn<() => string>()
+      .mockReturnValueOnce("one")
+      .mockImplementation(() => {
+        throw new Error("gone");
+      });
     const world = new World({ token });
     const socket = await world.online();
     socket.says({ type: "reauth", within_ms: 30_000 });

@@ -1,6 +1,13 @@
 import { describe, expect, expectTypeOf, it, vi } from "vitest";
 import { z } from "zod";
-import { createClient, defineRooms, FanfareError, type Client, type MessageOf, type Room } from "../../src/client/index.ts";
+import {
+  createClient,
+  defineRooms,
+  FanfareError,
+  type Client,
+  type MessageOf,
+  type Room,
+} from "../../src/client/index.ts";
 import { failure, message, settle, World } from "./support/harness.ts";
 
 const rooms = defineRooms({

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { readServerFrame } from "../../src/client/read.ts";
 import { message, settle, welcomeFrame, World } from "./support/harness.ts";
@@ -64,7 +64,9 @@ describe("a hostile server", () => {
     room.on("message", heard);
     const socket = await world.online();
     await world.admit("__proto__", { presence: [{ user: "__proto__", data: { polluted: true } }] });
-    socket.says('{"type":"message","room":"__proto__","event":"constructor","data":{"__proto__":{"polluted":1}},"at":1,"offset":1}');
+    socket.says(
+      '{"type":"message","room":"__proto__","event":"constructor","data":{"__proto__":{"polluted":1}},"at":1,"offset":1}',
+    );
     socket.says({ type: "presence", room: "__proto__", joined: [{ user: "constructor", data: 1 }], members: 2 });
     expect([...room.presence.keys()]).toEqual(["__proto__", "constructor"]);
     expect(heard).toHaveBeenCalledOnce();
@@ -74,7 +76,14 @@ describe("a hostile server", () => {
   it("frames of rooms that nobody joined are not heard", async () => {
     const world = new World();
     const socket = await world.online();
-    socket.says(message("elsewhere", 1), { type: "joined", room: "elsewhere", cursor: "e:1", replay: 0, members: 1, rights: [] });
+    socket.says(message("elsewhere", 1), {
+      type: "joined",
+      room: "elsewhere",
+      cursor: "e:1",
+      replay: 0,
+      members: 1,
+      rights: [],
+    });
     socket.says({ type: "left", room: "elsewhere", reason: "removed" }, { type: "skip", room: "elsewhere", offset: 1 });
     expect(world.errors).toEqual([]);
   });
@@ -84,7 +93,10 @@ describe("a hostile server", () => {
     const room = world.client.join("r");
     const socket = await world.online();
     const id = socket.ofType("join")[0]?.id;
-    socket.says({ type: "ack", re: id, room: "r", offset: 1 }, { type: "history", re: id, messages: [], cursor: "e:1", more: false });
+    socket.says(
+      { type: "ack", re: id, room: "r", offset: 1 },
+      { type: "history", re: id, messages: [], cursor: "e:1", more: false },
+    );
     expect(room.state).toBe("joining");
     await world.admit("r");
     expect(room.state).toBe("joined");
@@ -116,15 +128,60 @@ describe("a hostile server", () => {
     const world = new World();
     const room = world.client.join("r");
     const socket = await world.connect();
-    socket.says({ type: "joined", re: "1", room: "r", cursor: "e:1", replay: 0, members: 1, rights: [] }, message("r", 1));
+    socket.says(
+      { type: "joined", re: "1", room: "r", cursor: "e:1", replay: 0, members: 1, rights: [] },
+      message("r", 1),
+    );
     expect(room.state).toBe("joining");
   });
 
   it("any frame with any values does not break the client", async () => {
-    const types = ["welcome", "joined", "left", "ack", "message", "skip", "gap", "history", "signal", "presence", "error", "drain"];
-    const fields = ["re", "room", "cursor", "offset", "prev", "event", "data", "at", "key", "from", "members", "replay", "rights"];
-    const more = ["joined", "left", "updated", "all", "presence", "messages", "more", "reason", "code", "message", "retry_after_ms"];
-    const value = fc.oneof(fc.jsonValue(), fc.constantFrom("r", "1", "2", "e:3", "f:1", 0, 3, 1e15, [], {}, [{ user: "u" }]));
+    const types = [
+      "welcome",
+      "joined",
+      "left",
+      "ack",
+      "message",
+      "skip",
+      "gap",
+      "history",
+      "signal",
+      "presence",
+      "error",
+      "drain",
+    ];
+    const fields = [
+      "re",
+      "room",
+      "cursor",
+      "offset",
+      "prev",
+      "event",
+      "data",
+      "at",
+      "key",
+      "from",
+      "members",
+      "replay",
+      "rights",
+    ];
+    const more = [
+      "joined",
+      "left",
+      "updated",
+      "all",
+      "presence",
+      "messages",
+      "more",
+      "reason",
+      "code",
+      "message",
+      "retry_after_ms",
+    ];
+    const value = fc.oneof(
+      fc.jsonValue(),
+      fc.constantFrom("r", "1", "2", "e:3", "f:1", 0, 3, 1e15, [], {}, [{ user: "u" }]),
+    );
     const frame = fc
       .tuple(fc.constantFrom(...types), fc.dictionary(fc.constantFrom(...fields, ...more), value, { maxKeys: 12 }))
       .map(([type, rest]) => ({ ...rest, type }));

@@ -13,8 +13,21 @@ function limits(fields: Record<string, number>): Record<string, unknown> {
   return { limits: { message_bytes: 65_536, rooms: 100, requests_per_s: 50, dedupe_ms: 300_000, ...fields } };
 }
 
-const ack = (re: string | undefined, offset: number) => ({ type: "ack", re, room: "lobby", offset, cursor: `e:${offset}` });
-const refusal = (re: string | undefined, code: string, fields = {}) => ({ type: "error", re, room: "lobby", code, message: code, ...fields });
+const ack = (re: string | undefined, offset: number) => ({
+  type: "ack",
+  re,
+  room: "lobby",
+  offset,
+  cursor: `e:${offset}`,
+});
+const refusal = (re: string | undefined, code: string, fields = {}) => ({
+  type: "error",
+  re,
+  room: "lobby",
+  code,
+  message: code,
+  ...fields,
+});
 
 describe("a publish", () => {
   it("resolves with its offset, and tells its key before it is kept", async () => {
@@ -22,7 +35,13 @@ describe("a publish", () => {
     const publishing = room.publish("said", { text: "hi" }, { echo: false });
     await settle();
     const [sent] = world.socket.ofType("publish");
-    expect(sent).toMatchObject({ room: "lobby", event: "said", data: { text: "hi" }, echo: false, key: publishing.key });
+    expect(sent).toMatchObject({
+      room: "lobby",
+      event: "said",
+      data: { text: "hi" },
+      echo: false,
+      key: publishing.key,
+    });
     world.socket.says({ ...ack(sent?.id, 7), result: { n: 1 }, duplicate: true });
     expect(await publishing).toMatchObject({ offset: 7, cursor: "e:7", duplicate: true, result: { n: 1 } });
   });
@@ -88,19 +107,22 @@ describe("a publish", () => {
     expect((await Promise.all(outcomes)).map((kept) => kept.duplicate)).toEqual([true, undefined, undefined]);
   });
 
-  it.each(["unavailable", "rate_limited"])("is repeated with the same key after %s, ahead of what came later", async (code) => {
-    const { world, room } = await inLobby();
-    void room.publish("said", 1);
-    void room.publish("said", 2);
-    await settle();
-    world.socket.says(refusal(world.socket.ofType("publish")[0]?.id, code, { retry_after_ms: 4_000 }));
-    await world.pass(3_900);
-    expect(world.socket.ofType("publish")).toHaveLength(1);
-    await world.pass(200);
-    const sent = world.socket.ofType("publish");
-    expect(sent.map((frame) => frame.data)).toEqual([1, 1]);
-    expect(sent[1]?.key).toBe(sent[0]?.key);
-  });
+  it.each(["unavailable", "rate_limited"])(
+    "is repeated with the same key after %s, ahead of what came later",
+    async (code) => {
+      const { world, room } = await inLobby();
+      void room.publish("said", 1);
+      void room.publish("said", 2);
+      await settle();
+      world.socket.says(refusal(world.socket.ofType("publish")[0]?.id, code, { retry_after_ms: 4_000 }));
+      await world.pass(3_900);
+      expect(world.socket.ofType("publish")).toHaveLength(1);
+      await world.pass(200);
+      const sent = world.socket.ofType("publish");
+      expect(sent.map((frame) => frame.data)).toEqual([1, 1]);
+      expect(sent[1]?.key).toBe(sent[0]?.key);
+    },
+  );
 
   it.each(["forbidden", "invalid_data", "unknown_event", "conflict", "internal", "not_joined", "from_the_future"])(
     "rejects with %s and does not come again",

@@ -1,8 +1,16 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FanfareError } from "../../src/client/errors.ts";
 import { defaultTiming } from "../../src/client/platform.ts";
-import { initialState, step, type Effect, type Event, type Kind, type Moment, type State } from "../../src/client/states.ts";
+import {
+  initialState,
+  step,
+  type Effect,
+  type Event,
+  type Kind,
+  type Moment,
+  type State,
+} from "../../src/client/states.ts";
 
 const now = 100_000;
 const moment: Moment = { now, random: 0.5, timing: defaultTiming };
@@ -254,16 +262,39 @@ describe("a state's details", () => {
 });
 
 describe("random walks", () => {
-  const closeCode = fc.constantFrom(1000, 1001, 1005, 1006, 1008, 1009, 1012, 1013, 4000, 4001, 4003, 4100, 4200, 4300, 5000);
+  const closeCode = fc.constantFrom(
+    1000,
+    1001,
+    1005,
+    1006,
+    1008,
+    1009,
+    1012,
+    1013,
+    4000,
+    4001,
+    4003,
+    4100,
+    4200,
+    4300,
+    5000,
+  );
   const event: fc.Arbitrary<Event> = fc.oneof(
     fc.constantFrom(...Object.values(events)),
     closeCode.map((code) => ({ type: "closed", cause: { closeCode: code } }) as const),
     fc.constantFrom(0, 5, 1e9).map((ms) => ({ type: "hint", ms }) as const),
     fc.constantFrom("t", "t3", undefined).map((token) => ({ type: "token", token }) as const),
   );
-  const walk = fc.array(fc.record({ event, passes: fc.constantFrom(0, 1, 900, 40_000), random: fc.double({ min: 0, max: 0.999, noNaN: true }) }), {
-    maxLength: 80,
-  });
+  const walk = fc.array(
+    fc.record({
+      event,
+      passes: fc.constantFrom(0, 1, 900, 40_000),
+      random: fc.double({ min: 0, max: 0.999, noNaN: true }),
+    }),
+    {
+      maxLength: 80,
+    },
+  );
   const statusOfKind: { readonly [K in Kind]: readonly string[] } = {
     idle: ["idle"],
     preparing: ["connecting"],
@@ -301,14 +332,17 @@ describe("random walks", () => {
               isResumed = effect === "resume";
             }
           }
-          expect(hasSocket, "a socket exactly while opening or online").toBe(next.kind === "opening" || next.kind === "online");
+          expect(hasSocket, "a socket exactly while opening or online").toBe(
+            next.kind === "opening" || next.kind === "online",
+          );
           expect(isResumed, "resumed exactly while online").toBe(next.kind === "online");
           expect(statusOfKind[next.kind]).toContain(next.status.state);
           expect(Number.isNaN(next.until)).toBe(false);
           const ends = next.kind !== "idle" && next.kind !== "stopped" && !(next.status.state === "offline");
           if (ends) expect(next.until, "every state under way has an end").toBeLessThan(Infinity);
           const longest = Math.max(2 * defaultTiming.waitMs, defaultTiming.maxHintMs);
-          if (next.until !== Infinity) expect(next.until - time, "no wait is longer than its cap").toBeLessThanOrEqual(longest);
+          if (next.until !== Infinity)
+            expect(next.until - time, "no wait is longer than its cap").toBeLessThanOrEqual(longest);
           state = next;
         }
       }),

@@ -1,8 +1,19 @@
 import { createClient } from "../../../src/client/index.ts";
-import type { Client, ClientOptions, ClientStatus, Contract, FanfareError, Platform, PlatformNews } from "../../../src/client/index.ts";
+import type {
+  Client,
+  ClientOptions,
+  ClientStatus,
+  Contract,
+  FanfareError,
+  Platform,
+  PlatformNews,
+} from "../../../src/client/index.ts";
 import type { ServerFrame } from "../../../src/protocol/frames.ts";
 
-export type SentFrame = { type: string; id?: string; room?: string; key?: string; data?: unknown } & Record<string, unknown>;
+export type SentFrame = { type: string; id?: string; room?: string; key?: string; data?: unknown } & Record<
+  string,
+  unknown
+>;
 
 /** A socket without a network: what the client sends is in `sent`, and the test plays the server. */
 export class FakeSocket {
