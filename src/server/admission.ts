@@ -9,11 +9,15 @@ import type { Credentials, Identity, RequestFacts, RoomRights } from "./auth/ide
 import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import type { Connections } from "./connections.ts";
+import { isLater } from "./later.ts";
 import type { Limits, Logger } from "./options.ts";
 import { Session, type SessionContext } from "./session.ts";
 
 /** What tells whose credentials are good: the app's function, tickets and revocations together. */
-export type CheckCredentials = (credentials: Credentials, request: RequestFacts) => Promise<Identity | undefined>;
+export type CheckCredentials = (
+  credentials: Credentials,
+  request: RequestFacts,
+) => Identity | undefined | Promise<Identity | undefined>;
 
 export interface AdmissionContext {
   readonly check: CheckCredentials;
@@ -43,18 +47,16 @@ export class Admission {
     this.#welcomeTail = `"ping_ms":${pingMs},"limits":${JSON.stringify(welcomeLimits(limits))}`;
   }
 
-  async admit(connection: Connection, request: IncomingMessage, facts: RequestFacts): Promise<void> {
+  admit(connection: Connection, request: IncomingMessage, facts: RequestFacts): void {
     const { cookie, origins, anonymous, anonymousRooms: rooms, randomBytes } = this.#context;
-    const early = holdEarly(connection);
     const credentials = findCredentials(request, facts.query, { cookie, origins });
     if (credentials !== undefined) {
-      await this.#settle(connection, facts, credentials, early);
+      this.#settle(connection, facts, credentials);
     } else if (anonymous && facts.query.get("auth") !== "first") {
       const user = anonymousUser(facts.query.getAll("anonymous"), randomBytes);
-      if (user === undefined) this.refuse(connection);
-      else this.#welcome(connection, facts, { user, ...(rooms !== undefined && { rooms }) }, early);
+      this.#decide(connection, facts, user === undefined ? undefined : { user, ...(rooms !== undefined && { rooms }) });
     } else {
-      this.#askFirst(connection, facts, early);
+      this.#askFirst(connection, facts);
     }
   }
 
@@ -74,43 +76,72 @@ export class Admission {
   }
 
   /** P-14: the first frame must be `auth`. */
-  #askFirst(connection: Connection, facts: RequestFacts, early: Early): void {
+  #askFirst(connection: Connection, facts: RequestFacts): void {
     const { limits, clock } = this.#context;
     connection.authBy = clock.monotonic() + limits.authWithinMs;
     connection.send(encodeFrame({ type: "auth_required", within_ms: limits.authWithinMs }));
     connection.early = (text) => {
       const token = tokenOf(text);
-      if (token === undefined) {
-        this.refuse(connection);
-        return;
-      }
-      // What follows waits for the outcome; a second `auth` among it is a misuse.
-      const held = holdEarly(connection, (next) => {
-        if (tokenOf(next) !== undefined) this.refuse(connection);
-      });
-      void this.#settle(connection, facts, { kind: "first", token }, held);
+      if (token === undefined) this.refuse(connection);
+      else this.#settle(connection, facts, { kind: "first", token });
     };
-    for (const text of early.release()) connection.early?.(text);
   }
 
-  async #settle(connection: Connection, facts: RequestFacts, credentials: Credentials, early: Early): Promise<void> {
-    const { check, logger, limits, clock } = this.#context;
-    connection.checking = true;
-    connection.authBy = clock.monotonic() + limits.authWithinMs;
-    let identity: Identity | undefined;
+  /** A token is mostly checked at once, and then no connect pays for a promise. */
+  #settle(connection: Connection, facts: RequestFacts, credentials: Credentials): void {
+    let found: Identity | undefined | Promise<Identity | undefined>;
     try {
-      identity = await check(credentials, facts);
+      found = this.#context.check(credentials, facts);
     } catch (error) {
-      logger.error({ connection: connection.id, err: error }, "credentials cannot be checked");
-      this.#fail(connection, "unavailable", closeCodes.tryLater);
+      this.#cannotCheck(connection, error);
       return;
     }
-    if (connection.closed) return;
-    if (identity === undefined) this.refuse(connection);
-    else this.#welcome(connection, facts, identity, early);
+    if (isLater(found)) this.#wait(connection, facts, found);
+    else this.#decide(connection, facts, found);
   }
 
-  #welcome(connection: Connection, facts: RequestFacts, identity: Identity, early: Early): void {
+  #wait(connection: Connection, facts: RequestFacts, found: PromiseLike<Identity | undefined>): void {
+    const { limits, clock } = this.#context;
+    connection.checking = true;
+    connection.authBy = clock.monotonic() + limits.authWithinMs;
+    const early = this.#holdEarly(connection);
+    found.then(
+      (identity) => {
+        if (connection.closed) return;
+        this.#decide(connection, facts, identity);
+        if (early.length > 0) connection.socket.resume();
+        for (const text of early) connection.session?.receive(text);
+      },
+      (error: unknown) => this.#cannotCheck(connection, error),
+    );
+  }
+
+  /** Keeps what comes in while credentials are checked. The socket is paused then, so this is little. */
+  #holdEarly(connection: Connection): string[] {
+    const texts: string[] = [];
+    let characters = 0;
+    connection.early = (text) => {
+      connection.socket.pause();
+      characters += text.length;
+      if (characters > maxEarlyCharacters) connection.close(closeCodes.policy, "too much before authentication");
+      // What follows an `auth` waits for its outcome; a second one is a misuse.
+      else if (tokenOf(text) !== undefined) this.refuse(connection);
+      else texts.push(text);
+    };
+    return texts;
+  }
+
+  #cannotCheck(connection: Connection, error: unknown): void {
+    this.#context.logger.error({ connection: connection.id, err: error }, "credentials cannot be checked");
+    this.#fail(connection, "unavailable", closeCodes.tryLater);
+  }
+
+  #decide(connection: Connection, facts: RequestFacts, identity: Identity | undefined): void {
+    if (identity === undefined) this.refuse(connection);
+    else this.#welcome(connection, facts, identity);
+  }
+
+  #welcome(connection: Connection, facts: RequestFacts, identity: Identity): void {
     const { connections, limits, session: shared } = this.#context;
     if (connections.countOfUser(identity.user) >= limits.connectionsPerUser) {
       connection.close(closeCodes.tooManyConnections, "too many connections of this user");
@@ -124,7 +155,6 @@ export class Admission {
     connection.send(this.#welcomeText(connection, identity));
     connection.early = undefined;
     this.#joinFromPath(session, facts);
-    for (const text of early.release()) session.receive(text);
   }
 
   /** P-12, put together by hand: most of it is the same for all, and every connect pays for the rest. */
@@ -156,34 +186,10 @@ export class Admission {
   }
 }
 
-interface Early {
-  /** What came in meanwhile, in order. */
-  release(): string[];
-}
-
 /** The token of an `auth`; undefined for any other text. */
 function tokenOf(text: string): string | undefined {
   const parsed = parseClientFrame(text);
   return parsed.ok && parsed.frame.type === "auth" ? parsed.frame.token : undefined;
-}
-
-/** Keeps what comes in while credentials are checked. The socket is paused, so this is little. */
-function holdEarly(connection: Connection, look?: (text: string) => void): Early {
-  const texts: string[] = [];
-  let characters = 0;
-  connection.early = (text) => {
-    connection.socket.pause();
-    look?.(text);
-    characters += text.length;
-    if (characters > maxEarlyCharacters) connection.close(closeCodes.policy, "too much before authentication");
-    else texts.push(text);
-  };
-  return {
-    release() {
-      if (texts.length > 0) connection.socket.resume();
-      return texts;
-    },
-  };
 }
 
 function welcomeLimits(limits: Omit<Limits, "pingMs">): WelcomeLimits {

@@ -119,7 +119,7 @@ describe("a server of the hub's own", () => {
     expect((await fetch(`${url}/elsewhere`)).status).toBe(404);
     await hub.close({ drainMs: 0 });
     expect(server.listening).toBe(false);
-    await expect(fetch(url)).rejects.toThrow();
+    await expect(fetch(url)).rejects.toThrow("fetch failed");
   });
 });
 

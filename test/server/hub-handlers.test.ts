@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Refused } from "../../src/server/refused.ts";
 import { Gate } from "./support/backend.ts";
-import { eventually, serve } from "./support/hub.ts";
+import { eventually, open, serve } from "./support/hub.ts";
 
 describe("authorize", () => {
   it("that says false keeps a user out, and gives the room's parameters and the identity", async () => {
@@ -201,6 +201,20 @@ describe("join and leave handlers", () => {
       "join cyd undefined",
       "leave cyd r",
     ]);
+  });
+
+  it("do not run for what stands behind a misuse that closed the connection", async () => {
+    const gate = new Gate();
+    let joins = 0;
+    const { hub, port } = await serve({ auth: () => gate.passed.then(() => ({ user: "ann" })) });
+    hub.on("**", { join: () => void joins++ });
+    const ann = await open(port, { query: { token: "t" } });
+    for (let i = 0; i < 10; i++) ann.text("no JSON");
+    ann.send({ type: "join", room: "r" });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    gate.open();
+    await ann.expectClose(4000);
+    expect([joins, hub.counts()]).toEqual([0, { connections: 0, rooms: 0 }]);
   });
 
   it("that throw when someone leaves disturb nobody", async () => {

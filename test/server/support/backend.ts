@@ -72,7 +72,7 @@ export class HookedBackend implements Backend {
     return this.#around("set", () => this.#inner.set(key, value, ttlMs));
   }
 
-  get(key: string): Promise<string | undefined> {
+  get(key: string): ReturnType<Backend["get"]> {
     return this.#around("get", () => this.#inner.get(key));
   }
 
