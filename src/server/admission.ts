@@ -110,7 +110,10 @@ export class Admission {
         if (connection.closed) return;
         this.#decide(connection, facts, identity);
         if (early.length > 0) connection.socket.resume();
-        for (const text of early) connection.session?.receive(text);
+        for (const text of early) {
+          // Closed by one of them: what stands behind it came too late.
+          if (!connection.closed) connection.session?.receive(text);
+        }
       },
       (error: unknown) => this.#cannotCheck(connection, error),
     );

@@ -73,7 +73,7 @@ export class HookedBackend implements Backend {
   }
 
   get(key: string): ReturnType<Backend["get"]> {
-    return this.#around("get", () => this.#inner.get(key));
+    return this.#around("get", async () => this.#inner.get(key));
   }
 
   take(key: string): Promise<string | undefined> {
