@@ -60,10 +60,11 @@ export interface Backend {
 
   /**
    * Small facts with an expiry: tickets, revocations. Shared by all nodes, as durable as the log. A key is well-formed text
-   * of at most 1,000 bytes; a longer one is a RangeError. `get` is asked at every connect, mostly for what is not there.
+   * of at most 1,000 bytes; a longer one is a RangeError. `get` is asked at every connect, mostly for what is
+   * not there: a backend that knows from memory answers at once.
    */
   set(key: string, value: string, ttlMs: number): Promise<void>;
-  get(key: string): Promise<string | undefined>;
+  get(key: string): string | undefined | Promise<string | undefined>;
   /** Gives a fact to one caller alone, on whatever node, and forgets it. */
   take(key: string): Promise<string | undefined>;
 }

@@ -86,7 +86,7 @@ export class Door {
     connection.outbox.uncorkAtTurnEnd();
     connections.add(connection);
     opened(connection);
-    void admission.admit(connection, request, facts);
+    admission.admit(connection, request, facts);
   }
 
   #factsOf(request: IncomingMessage): RequestFacts {

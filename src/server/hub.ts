@@ -8,7 +8,7 @@ import { openContract, type Contract, type PatternOf, type RoomNameOf } from "..
 import { personalRoom } from "../protocol/names.ts";
 import { Admission, type CheckCredentials } from "./admission.ts";
 import { takePath } from "./attach.ts";
-import type { Credentials, Identity, RequestFacts } from "./auth/identity.ts";
+import type { Authenticate, Credentials, Identity, RequestFacts } from "./auth/identity.ts";
 import { checkOrigins } from "./auth/origin.ts";
 import { createRevocations, type Revocations } from "./auth/revocations.ts";
 import { createTickets, type Tickets } from "./auth/tickets.ts";
@@ -22,6 +22,7 @@ import { drain } from "./drain.ts";
 import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import { isLater } from "./later.ts";
 import { defaultKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
 import { Publisher } from "./publisher.ts";
 import { Requests, type RequestContext } from "./requests.ts";
@@ -193,15 +194,21 @@ export class Hub<C extends Contract = Contract> {
     return { connections: this.#connections.size, rooms: this.#rooms.size };
   }
 
-  /** Who credentials belong to, by the hub's own ways: `auth`, tickets, and what was revoked. */
-  async authenticate(credentials: Credentials, request: RequestFacts): Promise<Identity | undefined> {
+  /**
+   * Who credentials belong to, by the hub's own ways: `auth`, tickets, and what was revoked. Answers at once where all of
+   * these do. Throws or rejects where it cannot be told now.
+   */
+  authenticate(
+    credentials: Credentials,
+    request: RequestFacts,
+  ): Identity | undefined | Promise<Identity | undefined> {
     const found =
       credentials.kind === "ticket"
         ? this.tickets.redeem(credentials.token)
         : this.#options.auth?.(credentials, request);
-    // A token is checked at once, and every await is a turn of the queue that each connect would pay for.
-    const identity = found instanceof Promise ? await found : found;
-    return identity === undefined ? undefined : this.#revocations.unlessRevoked(identity);
+    const check = (identity: Identity | undefined): ReturnType<Authenticate> =>
+      identity === undefined ? undefined : this.#revocations.unlessRevoked(identity);
+    return isLater(found) ? Promise.resolve(found).then(check) : check(found);
   }
 
   /** Whether the hub can serve: its backend answers and it is not closing. */
@@ -258,7 +265,7 @@ export class Hub<C extends Contract = Contract> {
         ...requests,
         requests: new Requests(requests),
         logger: this.#logger,
-        renew: (token, { address }) => check({ kind: "renewal", token }, { ...noRequest, address }),
+        renew: async (token, { address }) => check({ kind: "renewal", token }, { ...noRequest, address }),
       },
     });
   }

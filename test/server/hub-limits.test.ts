@@ -131,7 +131,27 @@ describe("deflate", () => {
   });
 });
 
+/** What keeps this process alive, by kind. */
+function resources(): Record<string, number> {
+  const counts: Record<string, number> = { Timeout: 0, TCPSocketWrap: 0, TCPServerWrap: 0, Immediate: 0 };
+  for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
+}
+
 describe("when all have gone (invariant 13)", () => {
+  it("and the hub is closed, nothing keeps the process alive", async () => {
+    const before = resources();
+    const { hub, member } = await serve({ deflate: true });
+    for (let i = 0; i < 5; i++) await member(`u${i}`, "r", { presence: true });
+    const gone = await member("gone", "r");
+    gone.destroy();
+    await hub.room("r").publish("e", 1);
+    expect(resources()["TCPSocketWrap"]).toBeGreaterThan(before["TCPSocketWrap"] ?? 0);
+    await hub.close({ drainMs: 20 });
+    const kinds = ["Timeout", "TCPSocketWrap", "TCPServerWrap", "Immediate"];
+    await eventually(() => kinds.every((kind) => (resources()[kind] ?? 0) <= (before[kind] ?? 0)));
+  });
+
   it("nothing is left: connections, rooms, subscriptions, timers", async () => {
     const clock = new FakeClock();
     const backend = new HookedBackend();

@@ -139,7 +139,7 @@ class LmdbBackend implements Backend {
     await this.#ready().facts.set(key, value, ttlMs);
   }
 
-  async get(key: string): Promise<string | undefined> {
+  get(key: string): string | undefined {
     return this.#ready().facts.get(key);
   }
 

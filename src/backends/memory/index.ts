@@ -91,7 +91,7 @@ class MemoryBackend implements Backend {
     this.#facts.set(key, value, this.#opened().now() + ttlMs);
   }
 
-  async get(key: string): Promise<string | undefined> {
+  get(key: string): string | undefined {
     return this.#facts.get(key, this.#opened().now());
   }
 

@@ -1,3 +1,4 @@
+import type { Identity } from "../../server/auth/identity.ts";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isToken } from "../../protocol/names.ts";
 import type { Caller } from "../../server/index.ts";
@@ -36,8 +37,8 @@ export class Callers {
     if (name !== undefined) return { kind: "operator", name };
     const { path, query, headers, address } = request;
     const facts = { path, query, headers, address };
-    const asked = this.#hub.authenticate({ kind: "bearer", token }, facts);
-    const identity = await asked.catch((error: unknown) => Promise.reject(unavailable(error)));
+    const ask = async (): Promise<Identity | undefined> => this.#hub.authenticate({ kind: "bearer", token }, facts);
+    const identity = await ask().catch((error: unknown) => Promise.reject(unavailable(error)));
     if (identity === undefined) throw unauthorized();
     return { kind: "user", identity };
   }

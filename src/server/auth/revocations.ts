@@ -1,10 +1,11 @@
 import type { Backend } from "../../backends/backend.ts";
+import { isLater } from "../later.ts";
 import type { Identity } from "./identity.ts";
 
 /** A token that lives longer than this outlives its revocation: browsers keep no cookie for longer either. */
 const keepMs = 400 * 86_400_000;
 
-/** Refuses what was issued to a user before a moment (P-80). Both calls reject with `BackendUnavailable`. */
+/** Refuses what was issued to a user before a moment (P-80). Both calls throw or reject with `BackendUnavailable`. */
 export interface Revocations {
   /** From now on the user's tokens and unspent tickets of before are refused, on every node. */
   revoke(user: string): Promise<void>;
@@ -13,7 +14,7 @@ export interface Revocations {
    * tell when they were issued count as older. A token's `iat` is often whole seconds: one made within the second of the
    * revocation is refused too.
    */
-  unlessRevoked(identity: Identity): Promise<Identity | undefined>;
+  unlessRevoked(identity: Identity): Identity | undefined | Promise<Identity | undefined>;
 }
 
 /** `now` gives milliseconds since 1970. Nothing is cached here: a revocation on one node holds on all at once. */
@@ -28,13 +29,17 @@ export function createRevocations(backend: Pick<Backend, "set" | "get">, now: ()
       const at = Math.max(now(), await revokedAt(user));
       await backend.set(keyOf(user), String(at), keepMs);
     },
-    async unlessRevoked(identity) {
-      const kept = await backend.get(keyOf(identity.user));
-      if (kept === undefined) return identity;
-      const { issuedAt } = identity;
-      return issuedAt === undefined || issuedAt <= Number(kept) ? undefined : identity;
+    unlessRevoked(identity) {
+      const kept = backend.get(keyOf(identity.user));
+      return isLater(kept) ? Promise.resolve(kept).then((at) => judge(identity, at)) : judge(identity, kept);
     },
   };
+}
+
+function judge(identity: Identity, revokedAt: string | undefined): Identity | undefined {
+  if (revokedAt === undefined) return identity;
+  const { issuedAt } = identity;
+  return issuedAt === undefined || issuedAt <= Number(revokedAt) ? undefined : identity;
 }
 
 function keyOf(user: string): string {

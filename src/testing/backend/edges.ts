@@ -100,7 +100,7 @@ export function closing({ describe, it, expect }: SuiteTools, run: Run): void {
           () => backend.find(room, keyOf("k")),
           () => backend.subscribe(room, listener),
           () => backend.set("k", "v", 1_000),
-          () => backend.get("k"),
+          async () => backend.get("k"),
           () => backend.take("k"),
           () => backend.check(),
         ];
