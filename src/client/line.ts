@@ -36,7 +36,6 @@ export interface Line {
 
 /** P-52: a server that is silent for this long after its ping was due is dead. */
 const graceMs = 10_000;
-const maxPingMs = 300_000;
 
 type TokenOptions = Pick<ClientOptions, "token" | "tokenAs">;
 
@@ -147,7 +146,7 @@ export function createLine(world: World, dial: Dial, { token, tokenAs }: TokenOp
         lastWelcome = frame;
         const { user, connection, ping_ms } = frame;
         // Bounded: a server's odd number must not make the client wait for ever.
-        const silenceMs = Math.min(ping_ms, maxPingMs) + graceMs;
+        const silenceMs = Math.min(ping_ms, timing.maxHintMs) + graceMs;
         return handle({ type: "welcome", welcomed: { user, connection, silenceMs } });
       }
       case "auth_required":

@@ -4,7 +4,6 @@ import type { ServerFrame } from "../protocol/frames.ts";
 type Check = (value: never) => boolean;
 
 const text: Check = (value) => typeof value === "string";
-const flag: Check = (value) => typeof value === "boolean";
 const count: Check = (value) => Number.isSafeInteger(value) && value >= 0;
 const listOf =
   (check: Check): Check =>
@@ -20,7 +19,6 @@ const each = (names: string, check: Check): [string, Check][] => names.split(" "
 const forms: ReadonlyMap<string, Check> = new Map([
   ...each("re room event from key user connection reason code message cursor", text),
   ...each("at offset prev members replay ping_ms message_bytes rooms requests_per_s dedupe_ms retry_after_ms", count),
-  ...each("more recovered", flag),
   ...each("joined left updated all presence", listOf(withFields("user"))),
   ["rights", listOf(text)],
   ["limits", withFields("message_bytes rooms requests_per_s dedupe_ms")],

@@ -36,9 +36,9 @@ export interface Request<K extends Kind = Kind> {
 
 interface Entry extends Request {
   readonly bytes: number;
-  flying: boolean;
+  flying?: boolean;
   /** A publish that was sent earlier, and may have been kept. */
-  unsure: boolean;
+  unsure?: boolean;
 }
 
 interface Queue {
@@ -85,7 +85,7 @@ export function createRequests({ timing, limits, now, random }: World, line: Lin
   let totalBytes = 0;
   let counted = 0;
 
-  const isUnsure = ({ kind, flying, unsure }: Entry): boolean => unsure || (flying && kind === "publish");
+  const isUnsure = ({ kind, flying, unsure }: Entry): boolean => !!unsure || (!!flying && kind === "publish");
   const fits = (text: string): boolean => utf8Bytes(text) <= server.message_bytes;
 
   function settle(entry: Entry): Entry {
@@ -145,7 +145,7 @@ export function createRequests({ timing, limits, now, random }: World, line: Lin
       if (bytes && (counted >= limits.queued || totalBytes + bytes > limits.queuedBytes)) {
         return reject(new FanfareError("queue_full", { room }));
       }
-      const entry: Entry = { ...(request as unknown as Request), id, bytes, flying: false, unsure: false };
+      const entry: Entry = { ...(request as unknown as Request), id, bytes };
       const queue = queues.get(room) ?? { entries: [], failures: 0, notBefore: 0 };
       queues.set(room, queue);
       if (kind === "join") queue.entries.unshift(entry);

@@ -243,7 +243,7 @@ function isUp(before: State, moment: Moment): Step {
   const state = { ...before, down: false };
   const { kind, until, patient, status } = state;
   if (kind === "online") return probe(state, moment);
-  if (patient || !("retryInMs" in status || status.state === "offline")) return [state];
+  if (kind !== "waiting" || patient || !("cause" in status)) return [state];
   const { now, random, timing } = moment;
   return [wait(state, now, Math.min(until, now + backoffMs(0, random, timing)), status.cause)];
 }

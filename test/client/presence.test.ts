@@ -84,6 +84,16 @@ describe("presence", () => {
     expect(world.socket.ofType("presence")).toMatchObject([{ data: 49 }, { data: 99 }]);
   });
 
+  it("that was on its way when the connection was lost goes with the join alone", async () => {
+    const { world, room } = await inLobby();
+    room.setPresence("new");
+    await settle();
+    await world.reconnect();
+    expect(world.socket.ofType("join")[0]).toMatchObject({ data: "new" });
+    await world.admit("lobby");
+    expect(world.socket.ofType("presence")).toEqual([]);
+  });
+
   it("that another tab of this user changed is not put back by a rejoin", async () => {
     const { world, room } = await inLobby(
       { presence: true, data: "here" },

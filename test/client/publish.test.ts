@@ -211,6 +211,68 @@ describe("a publish whose answer never came", () => {
   });
 });
 
+describe("a publish that may have been kept", () => {
+  it("is outcome_unknown after unavailable, where the repeat is refused", async () => {
+    const { world, room } = await inLobby();
+    const failed = failure(room.publish("said", 1));
+    await settle();
+    world.socket.says(refusal(world.socket.ofType("publish")[0]?.id, "unavailable"));
+    await world.pass(1_000);
+    world.socket.says(refusal(world.socket.ofType("publish")[1]?.id, "forbidden"));
+    expect((await failed).code).toBe("outcome_unknown");
+  });
+
+  it("was not, where the repeat is a conflict", async () => {
+    const { world, room } = await inLobby();
+    const failed = failure(room.publish("said", 1, { key: "used before" }));
+    await settle();
+    await world.reconnect();
+    await world.admit("lobby");
+    world.socket.says(refusal(world.socket.ofType("publish")[0]?.id, "conflict"));
+    expect((await failed).code).toBe("conflict");
+  });
+
+  it("was not, where all that it ever got was rate_limited, however long that takes", async () => {
+    const { world, room } = await inLobby();
+    const kept = room.publish("said", 1);
+    await settle();
+    for (let i = 0; i < 10; i++) {
+      world.socket.says(refusal(world.socket.ofType("publish").at(-1)?.id, "rate_limited", { retry_after_ms: 60_000 }));
+      for (let j = 0; j < 3; j++) {
+        await world.pass(20_001);
+        world.socket.says({ type: "ping" });
+      }
+    }
+    expect(world.socket.ofType("publish").length).toBeGreaterThan(5);
+    world.socket.says(ack(world.socket.ofType("publish").at(-1)?.id, 1));
+    expect((await kept).offset).toBe(1);
+  });
+});
+
+describe("several publishes of a room on their way", () => {
+  it("where the app chose so, and none that would come to follow a later one", async () => {
+    const { world, room } = await inLobby({ limits: { inFlight: 3 } });
+    for (const n of [1, 2, 3, 4]) room.publish("said", n).catch(() => {});
+    await settle();
+    const sent = world.socket.ofType("publish");
+    expect(sent.map((frame) => frame.data)).toEqual([1, 2, 3]);
+    world.socket.says(refusal(sent[0]?.id, "unavailable"), refusal(sent[1]?.id, "unavailable"));
+    await world.pass(2_000);
+    expect(world.socket.ofType("publish")).toHaveLength(3);
+    world.socket.says(refusal(sent[2]?.id, "unavailable"));
+    await world.pass(10_000);
+    expect(world.socket.ofType("publish").map((frame) => frame.data)).toEqual([1, 2, 3, 1, 2, 3]);
+  });
+
+  it("never before their room is joined", async () => {
+    const world = new World({ limits: { inFlight: 3 } });
+    const room = world.client.join("lobby");
+    for (const n of [1, 2]) room.publish("said", n).catch(() => {});
+    await world.online();
+    expect(world.socket.ofType("publish")).toEqual([]);
+  });
+});
+
 describe("the queue of publishes", () => {
   it("refuses the newest beyond its count, and keeps the others in order", async () => {
     const world = new World({ limits: { queued: 2 } });

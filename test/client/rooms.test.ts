@@ -209,6 +209,15 @@ describe("a listener that throws", () => {
     expect(room.cursor).toBe("e:2");
   });
 
+  it("is not called any more once another listener has taken it off", async () => {
+    const { world, room } = await inLobby();
+    const second = vi.fn();
+    room.on("message", () => off());
+    const off = room.on("message", second);
+    world.socket.says(message("lobby", 1));
+    expect(second).not.toHaveBeenCalled();
+  });
+
   it("listens no more once it is taken off, and twice where it was put on twice", async () => {
     const { world, room } = await inLobby();
     const listener = vi.fn();
