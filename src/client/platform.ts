@@ -40,7 +40,7 @@ export interface ClientTiming {
 export interface ClientLimits {
   /** Publishes and pages of history that wait, sent or not; one more is `queue_full`. Default 1,000. */
   readonly queued: number;
-  /** Their size in bytes of UTF-8; one that goes beyond it is `queue_full`. Default 1,000,000. */
+  /** Their size in bytes of UTF-8; one that goes beyond it is `queue_full`. Default 1,048,576. */
   readonly queuedBytes: number;
   /**
    * Publishes of one room that are on their way unanswered. Default 1: their order holds whatever fails. With more, a
@@ -84,6 +84,6 @@ export const defaultTiming: ClientTiming = {
 
 export const defaultLimits: ClientLimits = {
   queued: 1_000,
-  queuedBytes: 1_000_000,
+  queuedBytes: 1_048_576,
   inFlight: 1,
 };
