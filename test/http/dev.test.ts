@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { devToken } from "../../src/http/dev.ts";
 import { httpApi, listener } from "../../src/http/node.ts";
-import { fakeHub, serve } from "./support.ts";
+import { fakeHub, serve } from "./support/fake.ts";
 
 const start = (): Promise<string> =>
   serve(listener(httpApi(fakeHub(), { extra: [devToken((user) => `token-of-${user}`)] })));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { staticFiles } from "../../src/http/files.ts";
 import { listener, httpApi } from "../../src/http/node.ts";
-import { fakeHub, sendRaw, serve } from "./support.ts";
+import { fakeHub, sendRaw, serve } from "./support/fake.ts";
 
 async function directory(): Promise<string> {
   const made = await mkdtemp(join(tmpdir(), "fanfare-files-"));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { httpApi, listener, type HttpApiOptions } from "../../src/http/node.ts";
-import { fakeHub, serve } from "./support.ts";
+import { fakeHub, serve } from "./support/fake.ts";
 
 const post = (url: string, headers: Record<string, string> = {}, body?: string): Promise<Response> =>
   fetch(url, { method: "POST", headers, ...(body === undefined ? {} : { body }) });

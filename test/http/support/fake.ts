@@ -2,8 +2,8 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { connect } from "node:net";
 import { onTestFinished } from "vitest";
-import type { ApiHub } from "../../src/http/api/route.ts";
-import { defaultLimits, type Identity } from "../../src/server/index.ts";
+import type { ApiHub } from "../../../src/http/api/route.ts";
+import { defaultLimits, type Identity } from "../../../src/server/index.ts";
 
 /** A hub that knows one token, `good`, of user ann, unless told otherwise. */
 export function fakeHub(changes: Partial<ApiHub> = {}): ApiHub {
