@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import * as v from "valibot";
 import { Refused } from "../../src/server/index.ts";
 import type { Identity } from "../../src/server/auth/identity.ts";
-import { opsKey, otherKey, startApi } from "./support/api.ts";
+import { opsKey, startApi } from "./support/api.ts";
 
 const said = { event: "said", data: { text: "hi" } };
 const lobby = "/v1/rooms/lobby/messages";
@@ -178,67 +178,6 @@ describe("a message published with a user's token", () => {
   });
 });
 
-describe("an Idempotency-Key (P-31)", () => {
-  const keyed = (key: string, json: object = said) => ({ json, headers: { "idempotency-key": key } });
-
-  it("makes a publish safe to repeat, over HTTP and the WebSocket alike, for the same user", async () => {
-    const { hub, call, member } = await startApi();
-    let handled = 0;
-    hub.on("**", { publish: { said: () => ({ result: ++handled }) } });
-    const ann = await member("ann", "lobby");
-    const first = await call("POST", lobby, { as: "ann", ...keyed("k1") });
-    await ann.expect({ type: "message", offset: 1, key: "k1" });
-    const again = await call("POST", lobby, { as: "ann", ...keyed("k1") });
-    expect(again.json).toEqual({ ...first.json, duplicate: true });
-    ann.send({ type: "publish", id: "1", key: "k1", room: "lobby", ...said });
-    await ann.expect({ type: "ack", re: "1", offset: 1, duplicate: true, result: 1 });
-
-    ann.send({ type: "publish", id: "2", key: "k2", room: "lobby", ...said });
-    await ann.expectAll([
-      { type: "ack", re: "2", offset: 2 },
-      { type: "message", offset: 2 },
-    ]);
-    const late = await call("POST", lobby, { as: "ann", ...keyed("k2") });
-    expect(late.json).toMatchObject({ offset: 2, duplicate: true, result: 2 });
-    expect(handled).toBe(2);
-  });
-
-  it("is a conflict with another message", async () => {
-    const { call } = await startApi();
-    await call("POST", lobby, { as: opsKey, ...keyed("k") });
-    const other = await call("POST", lobby, { as: opsKey, ...keyed("k", { event: "said", data: 2 }) });
-    expect([other.status, other.json]).toMatchObject([409, { error: { code: "conflict" } }]);
-  });
-
-  it("is each user's and each API key's own, whatever user the API key names", async () => {
-    const { call } = await startApi();
-    const offsets = [];
-    for (const as of ["ann", "bob", opsKey, otherKey]) {
-      offsets.push((await call("POST", lobby, { as, ...keyed("k") })).json["offset"]);
-    }
-    const named = await call("POST", lobby, { as: opsKey, ...keyed("k", { ...said, user: "ann" }) });
-    expect([...offsets, named.json]).toEqual([1, 2, 3, 4, expect.objectContaining({ offset: 3, duplicate: true })]);
-  });
-
-  it("keeps one of two that come at once", async () => {
-    const { call } = await startApi();
-    const both = await Promise.all([1, 2, 3, 4].map(() => call("POST", lobby, { as: "ann", ...keyed("k") })));
-    expect(both.map(({ json }) => json["offset"])).toEqual([1, 1, 1, 1]);
-    expect(both.filter(({ json }) => json["duplicate"] === true)).toHaveLength(3);
-  });
-
-  it.each([
-    ["empty", ""],
-    ["of 65 characters", "k".repeat(65)],
-    ["no UTF-8", "caf\u00e9"],
-  ])("that is %s is refused", async (_, key) => {
-    const { call } = await startApi();
-    const told = await call("POST", lobby, { as: opsKey, ...keyed(key) });
-    expect([told.status, told.json]).toMatchObject([400, { error: { code: "bad_field" } }]);
-    expect(told.json).toMatchObject({ error: { message: expect.stringContaining("Idempotency-Key") as string } });
-  });
-});
-
 describe("a signal", () => {
   const signals = "/v1/rooms/lobby/signals";
   const typing = { event: "typing", data: true };
@@ -271,79 +210,5 @@ describe("a signal", () => {
     const { call } = await startApi();
     expect((await call("POST", signals, { as: listener({ lobby: ["publish"] }), json: typing })).status).toBe(403);
     expect((await call("POST", signals, { as: listener({ lobby: ["signal"] }), json: typing })).status).toBe(202);
-  });
-});
-
-describe("a page of history (P-36)", () => {
-  it("holds the newest, oldest first, and goes back by before", async () => {
-    const { hub, call } = await startApi();
-    await hub.start();
-    for (let n = 1; n <= 5; n++) await hub.room("lobby").publish("n", n);
-    const newest = await call("GET", `${lobby}?limit=2`, { as: opsKey });
-    expect(newest.json).toMatchObject({
-      messages: [
-        { offset: 4, event: "n", data: 4 },
-        { offset: 5, event: "n", data: 5 },
-      ],
-      cursor: expect.stringMatching(/:5$/) as string,
-      more: true,
-    });
-    const first = await call("GET", `${lobby}?before=4`, { as: opsKey });
-    expect(first.json).toMatchObject({ messages: [{ offset: 1 }, { offset: 2 }, { offset: 3 }], more: false });
-  });
-
-  it("is the same that the WebSocket gives", async () => {
-    const { hub, call, member } = await startApi();
-    await hub.start();
-    for (let n = 1; n <= 3; n++) await hub.room("lobby").publish("n", { n, lone: "\ud800", deep: [[[null]]] });
-    const ann = await member("ann", "lobby");
-    ann.send({ type: "history", id: "h", room: "lobby", before: 3, limit: 1 });
-    const { type: _, re: _re, room: _room, ...page } = await ann.expect({ type: "history" });
-    expect((await call("GET", `${lobby}?before=3&limit=1`, { as: "ann" })).json).toEqual(page);
-  });
-
-  it("is clamped to 100 messages", async () => {
-    const { hub, call } = await startApi();
-    await hub.start();
-    for (let n = 0; n < 120; n++) await hub.room("lobby").publish("n", n);
-    for (const query of ["", "?limit=1000000000"]) {
-      const { json } = await call("GET", `${lobby}${query}`, { as: opsKey });
-      expect([(json["messages"] as unknown[]).length, json["more"]]).toEqual([100, true]);
-    }
-  });
-
-  it.each([
-    "limit=0",
-    "limit=-1",
-    "limit=1.5",
-    "limit=1e3",
-    "limit=",
-    "limit=1&limit=2",
-    "before=0",
-    "before=x",
-    "before=9007199254740993",
-  ])("refuses ?%s", async (query) => {
-    const { call } = await startApi();
-    const told = await call("GET", `${lobby}?${query}`, { as: opsKey });
-    expect([told.status, told.json]).toMatchObject([400, { error: { code: "bad_field" } }]);
-  });
-
-  it("needs the right history, and not membership", async () => {
-    const { call } = await startApi();
-    expect((await call("GET", lobby, { as: listener({ lobby: ["history"] }) })).status).toBe(200);
-    expect((await call("GET", lobby, { as: listener({ lobby: ["join", "publish"] }) })).status).toBe(403);
-    expect((await call("GET", "/v1/rooms/%40ann/messages", { as: "ann" })).status).toBe(200);
-    expect((await call("GET", "/v1/rooms/%40ann/messages", { as: "bob" })).status).toBe(403);
-    expect((await call("GET", "/v1/rooms/%40ann/messages", { as: opsKey })).status).toBe(200);
-  });
-
-  it("without a body is answered to HEAD", async () => {
-    const { call } = await startApi();
-    const told = await call("HEAD", lobby, { as: opsKey });
-    expect([told.status, told.text, told.headers.get("content-type")]).toEqual([
-      200,
-      "",
-      "application/json; charset=utf-8",
-    ]);
   });
 });
