@@ -2,12 +2,15 @@ import { execFile, execFileSync } from "node:child_process";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { promisify } from "node:util";
-import { createHub } from "fanfare";
+import { createHub, Refused } from "fanfare";
+import { fetchApi } from "fanfare/http";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { fetchHandler, serveApp } from "../../examples/docs/http.ts";
 import { serveFlags } from "../../src/cli/settings.ts";
 import { start } from "../cli/process.ts";
-import { blocksOf, readPage } from "./markdown.ts";
+import { errorCodes } from "../../src/protocol/codes.ts";
+import { toHttpError } from "../../src/http/errors.ts";
+import { blocksOf, readPage, tableUnder } from "./markdown.ts";
 
 const page = readPage("docs/http.md");
 const blocks = blocksOf(page);
@@ -59,6 +62,28 @@ describe("the page on HTTP", () => {
     expect(JSON.parse(answers[0] ?? "")).toEqual({ offset: 1, cursor: expect.any(String) });
     expect(JSON.parse(answers[2] ?? "")).toMatchObject({ offset: 2, duplicate: true });
     expect(answers.at(-1)).toBe("");
+  });
+
+  it("names every call that there is", async () => {
+    const document = await fetchApi(createHub())(new Request("http://app/v1/openapi.json"));
+    const { paths } = (await document.json()) as { paths: Record<string, object> };
+    const calls = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    const listed = tableUnder(page, "Who may").flatMap(([names = ""]) => names.split(", "));
+    const told = listed.map((name) => (name.startsWith("/") ? `GET ${name}` : name));
+    expect(told.sort()).toEqual(calls.sort());
+  });
+
+  it("tells the status of every code that a call can be refused with", () => {
+    const rows = tableUnder(page, "Errors");
+    for (const code of errorCodes) {
+      const { status } = toHttpError(new Refused(code, ""));
+      const row = rows.find(([, codes = ""]) => new RegExp(`\\b${code}\\b`).test(codes));
+      // What only a handler could throw, or a connection get, is in PROTOCOL.md alone.
+      if (row === undefined) expect(["unknown_type", "not_joined", "too_many_rooms"]).toContain(code);
+      else expect([code, row[0]]).toEqual([code, String(status)]);
+    }
   });
 
   it("shows how it is mounted on node:http, beside the app's own answers", async () => {
