@@ -1,8 +1,9 @@
-import { createServer, type Server } from "node:http";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Logger as Pino, pino, stdSerializers } from "pino";
 import type { Operation } from "../http/answer.ts";
 import { httpApi, listener } from "../http/node.ts";
+import { makeHttpServer } from "../server/http-server.ts";
 import { createHub, type Hub, type HubOptions } from "../server/index.ts";
 import { chooseBackend, hubOptions } from "./assemble.ts";
 import { type Config, loadConfig } from "./config.ts";
@@ -10,11 +11,6 @@ import { devOperations, devWarning, randomSecret } from "./dev.ts";
 import { Failure, type Io, oneLine, red } from "./io.ts";
 import { readServeSettings, type ServeSettings } from "./settings.ts";
 import { shutdownOn } from "./shutdown.ts";
-
-/** A request's headers, and then all of it, must be there within these. */
-const headersTimeoutMs = 10_000;
-const requestTimeoutMs = 30_000;
-const checkTimeoutsEveryMs = 1_000;
 
 /** Runs until a signal; gives the exit code. Throws a UsageError or a Failure where it cannot start. */
 export async function serve(args: readonly string[], io: Io): Promise<number> {
@@ -27,7 +23,7 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
 
   const hub = await startHub(options, config);
   const extra: readonly Operation[] = devSecret === undefined ? [] : await devOperations(devSecret);
-  const server = makeServer();
+  const server = makeHttpServer();
   const answer = httpApi(hub, {
     ...(options.origins === undefined ? {} : { origins: options.origins }),
     apiKeys: settings.apiKeys,
@@ -72,14 +68,6 @@ async function startHub(options: HubOptions, config: Config): Promise<Hub> {
   } catch (error) {
     throw new Failure(`cannot start: ${oneLine(error)}`);
   }
-}
-
-function makeServer(): Server {
-  return createServer({
-    headersTimeout: headersTimeoutMs,
-    requestTimeout: requestTimeoutMs,
-    connectionsCheckingInterval: checkTimeoutsEveryMs,
-  });
 }
 
 async function listen(server: Server, settings: ServeSettings, hub: Hub): Promise<void> {

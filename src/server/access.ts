@@ -30,7 +30,9 @@ export async function accessTo(
   const { user } = who.identity;
   const answer = (await kind.handlers.authorize?.({ room, params, user, ...who })) ?? true;
   if (answer === false) throw forbidden();
-  const rights = new Set(allRights.filter((right) => granted.has(right) && (answer === true || answer.includes(right))));
+  const rights = new Set(
+    allRights.filter((right) => granted.has(right) && (answer === true || answer.includes(right))),
+  );
   if (kind.spec.publish === "server") rights.delete("publish");
   if (kind.keep === false) rights.delete("history");
   if (needed !== "join" && !rights.has(needed)) throw forbidden();

@@ -8,13 +8,18 @@ import { originAllowed } from "./auth/origin.ts";
 import { Connection, Socket, type ConnectionContext } from "./connection.ts";
 import type { Connections } from "./connections.ts";
 import type { Limits } from "./options.ts";
-import { checkUpgrade, refusal, selectProtocol, writeRefusal, type UpgradeRefusal } from "./upgrade.ts";
+import {
+  checkUpgrade,
+  notNow,
+  refusal,
+  retryAfter,
+  selectProtocol,
+  writeRefusal,
+  type UpgradeRefusal,
+} from "./upgrade.ts";
 
 /** A close is answered at once by any living peer; another is cut after this. */
 const closeTimeoutMs = 5_000;
-/** What a client refused for a full or leaving server is told to wait. */
-const retryAfterS = "5";
-
 export interface DoorContext {
   readonly path: string;
   readonly origins: readonly string[] | undefined;
@@ -69,12 +74,11 @@ export class Door {
 
   #refuse(request: IncomingMessage): UpgradeRefusal | undefined {
     const { origins, limits, connections, draining } = this.#context;
-    const retry = { "Retry-After": retryAfterS };
     if (!originAllowed(request, origins)) return refusal(403, "this origin is not allowed");
-    if (draining()) return refusal(503, "going away", retry);
-    if (connections.size >= limits.connections) return refusal(503, "full", retry);
+    if (draining()) return notNow("going away");
+    if (connections.size >= limits.connections) return notNow("full");
     if (connections.countOf(addressOf(request)) >= limits.connectionsPerAddress) {
-      return refusal(429, "too many connections from this address", retry);
+      return refusal(429, "too many connections from this address", retryAfter);
     }
     return undefined;
   }

@@ -52,7 +52,11 @@ type EventHandlers<Params, E extends Schemas> = string extends keyof E
   : { readonly [N in EventNameOf<E>]?: MessageHandler<Params, N, OutputOf<E, N>> };
 
 /** An app's say in the rooms of one pattern. Each runs for one request and holds nothing between requests. */
-export interface RoomHandlers<Params = Readonly<Record<string, string>>, E extends Schemas = Schemas, Presence = unknown> {
+export interface RoomHandlers<
+  Params = Readonly<Record<string, string>>,
+  E extends Schemas = Schemas,
+  Presence = unknown,
+> {
   /** What the user may do here: true or a list (being in the room and the rights given), false (`forbidden`). */
   readonly authorize?: (context: RequestContext<Params>) => MaybePromise<boolean | readonly Right[]>;
   /** Before a connection enters; throws `Refused` to keep it out. */

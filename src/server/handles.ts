@@ -108,7 +108,8 @@ export class RoomHandle<C extends Contract, N extends string> {
   }
 
   #kind(): RoomKind {
-    if (!isRoomName(this.name)) throw new TypeError("a room's name is 1 to 255 bytes of NFC without control characters");
+    if (!isRoomName(this.name))
+      throw new TypeError("a room's name is 1 to 255 bytes of NFC without control characters");
     const found = this.#context.catalog.find(this.name);
     if (found === undefined) throw new Refused("unknown_room", "the contract has no such room");
     return found.kind;

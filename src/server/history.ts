@@ -1,7 +1,10 @@
-import type { Backend, RoomRef } from "../backends/backend.ts";
+import type { Backend, LogEntry, RoomRef } from "../backends/backend.ts";
 import { formatCursor } from "../protocol/cursor.ts";
 import { encodeKept } from "../protocol/encode.ts";
 import { maxHistoryPage } from "../protocol/limits.ts";
+
+/** A page ends before this, so that it fits the outbox of whoever asked; one message is always in it. */
+const maxPageBytes = 262_144;
 
 /** Which page of a room's log. */
 export interface PageRequest {
@@ -20,7 +23,18 @@ export async function readPage(backend: Backend, ref: RoomRef, { before, limit }
   const { epoch, head } = await backend.state(ref);
   // One more than asked for tells whether there are more; what came after the state was read is not in this page.
   const entries = await backend.readBack(ref, Math.min(before ?? head + 1, head + 1), count + 1);
-  const page = entries.slice(-count);
+  const page = newestWithin(entries.slice(-count), maxPageBytes);
   const cursor = JSON.stringify(formatCursor({ epoch, offset: head }));
   return `"messages":[${page.map(encodeKept).join(",")}],"cursor":${cursor},"more":${entries.length > page.length}`;
+}
+
+function newestWithin(entries: readonly LogEntry[], bytes: number): readonly LogEntry[] {
+  let from = entries.length;
+  let size = 0;
+  while (from > 0) {
+    size += Buffer.byteLength(entries[from - 1]?.body ?? "");
+    if (size > bytes && from < entries.length) break;
+    from--;
+  }
+  return entries.slice(from);
 }

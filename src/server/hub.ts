@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { createServer, type Server } from "node:http";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Backend } from "../backends/backend.ts";
 import { memory } from "../backends/memory/index.ts";
@@ -22,13 +22,15 @@ import { drain } from "./drain.ts";
 import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import { makeHttpServer } from "./http-server.ts";
 import { isLater } from "./later.ts";
+import { safeLogger } from "./logging.ts";
 import { defaultKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
 import { Publisher } from "./publisher.ts";
 import { Requests, type RequestContext } from "./requests.ts";
 import { Rooms } from "./rooms.ts";
 import { Turn } from "./turn.ts";
-import { refusePlainRequest, respondRefusal } from "./upgrade.ts";
+import { notNow, refusePlainRequest, respondRefusal, writeRefusal } from "./upgrade.ts";
 
 const defaultDrainMs = 5_000;
 const defaultPath = "/ws";
@@ -75,7 +77,7 @@ export class Hub<C extends Contract = Contract> {
     this.#options = options;
     this.limits = resolveLimits(options.limits);
     this.#clock = surroundings.clock ?? systemClock();
-    this.#logger = options.logger ?? silent;
+    this.#logger = safeLogger(options.logger);
     this.#backend = options.backend ?? memory();
     this.#catalog = new Catalog(options.rooms ?? openContract, { ...defaultKeep, ...options.keep });
     const clock = this.#clock;
@@ -92,7 +94,7 @@ export class Hub<C extends Contract = Contract> {
     const requests: RequestContext = {
       catalog: this.#catalog,
       rooms: this.#rooms,
-      publisher: new Publisher(this.#backend, clock, this.limits.dedupeMs),
+      publisher: new Publisher(this.#backend, clock, this.limits),
       backend: this.#backend,
       limits: this.limits,
       clock,
@@ -109,17 +111,28 @@ export class Hub<C extends Contract = Contract> {
     this.#door = this.#makeDoor(turn, admission);
   }
 
-  /** Opens the backend. Rejects where it cannot, with what to do about it. Calling it again changes nothing. */
+  /**
+   * Opens the backend. Rejects where it cannot, with what to do about it, and can then be called again; once it is open,
+   * another call changes nothing. A hub that was closed does not start again.
+   */
   start(): Promise<void> {
-    this.#started ??= this.#backend
-      .open({
+    if (this.#closing !== undefined) return Promise.reject(new Error("this hub is closed; make another"));
+    this.#started ??= this.#open();
+    return this.#started;
+  }
+
+  async #open(): Promise<void> {
+    try {
+      await this.#backend.open({
         now: this.#clock.now,
         log: (level, message, facts = {}) => this.#logger[level](facts, message),
-      })
-      .then(() => {
-        this.#isOpen = true;
       });
-    return this.#started;
+      this.#isOpen = true;
+    } catch (error) {
+      this.#started = undefined;
+      this.#logger.error({ err: error }, "the backend cannot be opened");
+      throw error;
+    }
   }
 
   /** Sets the app's handlers for the rooms of one pattern. Throws a TypeError on an unknown pattern, or a second time. */
@@ -138,7 +151,7 @@ export class Hub<C extends Contract = Contract> {
         socket.on("error", ignore);
         const upgrade = (): void => this.#door.upgrade(request, socket, head);
         if (this.#isOpen) upgrade();
-        else this.start().then(upgrade, () => socket.destroy());
+        else this.start().then(upgrade, () => writeRefusal(socket, notNow("not ready")));
       },
       request: (request, response) => respondRefusal(response, refusePlainRequest(request)),
     });
@@ -152,7 +165,7 @@ export class Hub<C extends Contract = Contract> {
   /** A server of its own: nothing but the socket. `port` 0 or absent: any free one. */
   async listen({ port = 0, host = "127.0.0.1" }: { port?: number; host?: string } = {}): Promise<Listening> {
     await this.start();
-    const server = createServer((_request, response) => response.writeHead(404).end());
+    const server = makeHttpServer((_request, response) => response.writeHead(404).end());
     this.attach(server);
     this.#servers.add(server);
     await new Promise<void>((resolve, reject) => {
@@ -198,10 +211,7 @@ export class Hub<C extends Contract = Contract> {
    * Who credentials belong to, by the hub's own ways: `auth`, tickets, and what was revoked. Answers at once where all of
    * these do. Throws or rejects where it cannot be told now.
    */
-  authenticate(
-    credentials: Credentials,
-    request: RequestFacts,
-  ): Identity | undefined | Promise<Identity | undefined> {
+  authenticate(credentials: Credentials, request: RequestFacts): Identity | undefined | Promise<Identity | undefined> {
     const found =
       credentials.kind === "ticket"
         ? this.tickets.redeem(credentials.token)
@@ -331,7 +341,5 @@ function idMaker(prefix: string): () => string {
   let count = 0;
   return () => `${prefix}${(count++).toString(36)}`;
 }
-
-const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 function ignore(): void {}

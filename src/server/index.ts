@@ -3,7 +3,15 @@ export { createHub, Hub } from "./hub.ts";
 export type { HubSurroundings, Listening, RoomsPage, RoomsQuery } from "./hub.ts";
 export type { Caller, CallMessage, Calls } from "./calls.ts";
 export type { ConnectionHandle, RoomHandle, ServerPublishOptions, UserHandle } from "./handles.ts";
-export type { Handled, HandlersFor, JoinContext, MessageContext, MessageHandler, RequestContext, RoomHandlers } from "./handlers.ts";
+export type {
+  Handled,
+  HandlersFor,
+  JoinContext,
+  MessageContext,
+  MessageHandler,
+  RequestContext,
+  RoomHandlers,
+} from "./handlers.ts";
 export { defaultKeep, defaultLimits } from "./options.ts";
 export type { HubOptions, Limits, Logger } from "./options.ts";
 export type { PageRequest } from "./history.ts";
@@ -12,7 +20,15 @@ export { Refused } from "./refused.ts";
 export type { Clock } from "./clock.ts";
 export { jwt, signToken } from "./auth/jwt.ts";
 export type { JwtOptions, SignOptions } from "./auth/jwt.ts";
-export type { Authenticate, CredentialKind, Credentials, Identity, RequestFacts, RoomRight, RoomRights } from "./auth/identity.ts";
+export type {
+  Authenticate,
+  CredentialKind,
+  Credentials,
+  Identity,
+  RequestFacts,
+  RoomRight,
+  RoomRights,
+} from "./auth/identity.ts";
 export type { Ticket, Tickets } from "./auth/tickets.ts";
 export { memory } from "../backends/memory/index.ts";
 export { BackendUnavailable } from "../backends/backend.ts";

@@ -16,7 +16,7 @@ export interface Limits {
   readonly connections: number;
   readonly connectionsPerUser: number;
   readonly connectionsPerAddress: number;
-  /** What may wait for one reader; beyond it the connection is closed with 4200. */
+  /** What may wait for one reader; beyond it the connection is closed with 4200. At least twice `messageBytes`. */
   readonly outboxBytes: number;
   /** P-14: for the first `auth`. */
   readonly authWithinMs: number;
@@ -81,13 +81,25 @@ export interface HubOptions<C extends Contract = Contract> {
   readonly logger?: Logger;
 }
 
+/** A timer of Node takes no more milliseconds than this; no count or size needs more. */
+const maxLimit = 2 ** 31 - 1;
+
 /** Throws a RangeError naming the limit that is not a positive integer, or the rule that it breaks. */
 export function resolveLimits(given: Partial<Limits> = {}): Limits {
-  const limits = { ...defaultLimits, ...given };
+  const messageBytes = given.messageBytes ?? defaultLimits.messageBytes;
+  const outboxBytes = Math.max(defaultLimits.outboxBytes, 2 * messageBytes);
+  const limits = { ...defaultLimits, outboxBytes, ...given };
   for (const [name, value] of Object.entries(limits)) {
-    if (!(name in defaultLimits)) throw new RangeError(`unknown limit ${name}; known: ${Object.keys(defaultLimits).join(", ")}`);
+    if (!(name in defaultLimits))
+      throw new RangeError(`unknown limit ${name}; known: ${Object.keys(defaultLimits).join(", ")}`);
     const least = name === "graceMs" ? 0 : 1;
-    if (!Number.isSafeInteger(value) || value < least) throw new RangeError(`limit ${name} must be an integer from ${least} on, got ${value}`);
+    if (!Number.isSafeInteger(value) || value < least || value > maxLimit)
+      throw new RangeError(`limit ${name} must be an integer from ${least} to ${maxLimit}, got ${value}`);
+  }
+  if (limits.outboxBytes < 2 * limits.messageBytes) {
+    throw new RangeError(
+      `limit outboxBytes must be at least twice messageBytes (${limits.messageBytes}), got ${limits.outboxBytes}`,
+    );
   }
   if (limits.dedupeMs < defaults.dedupeMs) {
     throw new RangeError(`limit dedupeMs must be at least ${defaults.dedupeMs} (P-31), got ${limits.dedupeMs}`);

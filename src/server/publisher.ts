@@ -7,6 +7,7 @@ import { decodeJson } from "../protocol/encode.ts";
 import { schemaOf, validate, type RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
 import type { Handled } from "./handlers.ts";
+import type { Limits } from "./options.ts";
 import { Refused } from "./refused.ts";
 import { encodeRelay } from "./room.ts";
 
@@ -43,12 +44,12 @@ export interface Submitted {
 export class Publisher {
   readonly #backend: Backend;
   readonly #clock: Clock;
-  readonly #dedupeMs: number;
+  readonly #limits: Pick<Limits, "dedupeMs" | "outboxBytes">;
 
-  constructor(backend: Backend, clock: Clock, dedupeMs: number) {
+  constructor(backend: Backend, clock: Clock, limits: Pick<Limits, "dedupeMs" | "outboxBytes">) {
     this.#backend = backend;
     this.#clock = clock;
-    this.#dedupeMs = dedupeMs;
+    this.#limits = limits;
   }
 
   /**
@@ -80,6 +81,13 @@ export class Publisher {
     this.#backend.relay(refOf(room, kind), encodeRelay("signal", except, frame));
   }
 
+  /** What is larger than half of an outbox would cut off readers at once, and again at every resume. */
+  #checkSize(body: string): void {
+    const bytes = Buffer.byteLength(body);
+    const most = this.#limits.outboxBytes / 2;
+    if (bytes > most) throw new RangeError(`a message is at most ${most} bytes (half of outboxBytes), got ${bytes}`);
+  }
+
   #append(
     { room, kind, event, from, except, key, mayAppend }: Publication,
     ref: RoomRef,
@@ -91,12 +99,13 @@ export class Publisher {
     const resultJson = result === undefined ? undefined : encodeJson(result);
     const at = this.#clock.now();
     const body = encodeBody({ event, dataJson: encodeJson(data), from, key: key?.key, at });
+    this.#checkSize(body);
     mayAppend?.();
     if (kind.keep === false) {
       this.#backend.relay(ref, encodeRelay("message", except, encodeUnkept(messagePrefix(room), body)));
       return { outcome: Promise.resolve(result === undefined ? {} : { result }) };
     }
-    const keyed: (KeyRef & KeyFacts) | undefined = facts && { ...facts, resultJson, dedupeMs: this.#dedupeMs };
+    const keyed: (KeyRef & KeyFacts) | undefined = facts && { ...facts, resultJson, dedupeMs: this.#limits.dedupeMs };
     const outcome = this.#backend.append(ref, { body, at, except }, keyed).then((done) => published(done, result));
     return { outcome };
   }
@@ -121,5 +130,8 @@ function conflict(): Refused {
 
 /** P-31: of event and data as they came, before a schema or handler changed them. */
 function fingerprint(event: string, data: unknown): string {
-  return createHash("sha256").update(`${event}\n${encodeJson(data)}`).digest("base64url").slice(0, 22);
+  return createHash("sha256")
+    .update(`${event}\n${encodeJson(data)}`)
+    .digest("base64url")
+    .slice(0, 22);
 }

@@ -24,8 +24,8 @@ import type { Rooms } from "./rooms.ts";
 import { planStart, startUnkept } from "./start.ts";
 import { submitForUser } from "./user-publish.ts";
 
-/** A member's presence data is sent to everyone in the room, so it is small. */
-const maxPresenceBytes = 8_192;
+/** A member's presence data is sent to everyone in the room, and a list of 200 has to fit an outbox. */
+const maxPresenceBytes = 4_096;
 
 /** What requests work on. */
 export interface RequestContext {
@@ -135,7 +135,11 @@ export class Requests {
   }
 
   /** Rights first, then membership (P-60). */
-  async #memberAccess(peer: Requester, name: string, needed: Right): Promise<{ kind: RoomKind; params: Access["params"] }> {
+  async #memberAccess(
+    peer: Requester,
+    name: string,
+    needed: Right,
+  ): Promise<{ kind: RoomKind; params: Access["params"] }> {
     const room = peer.joined.get(name);
     const membership = room?.members.get(peer);
     if (room === undefined || membership === undefined) {

@@ -37,8 +37,8 @@ export class Session {
   readonly #peer: SessionPeer;
   readonly #rate: Rate;
   readonly #lanes: Lanes = new Lanes();
-  /** Frames that came after an `auth` whose token is being checked (P-6); undefined: none is. */
-  #held: ClientFrame[] | undefined;
+  /** What came after an `auth` whose token is being checked (P-6); undefined: none is. */
+  #held: (() => void)[] | undefined;
   #badFramesAt: number[] | undefined;
 
   constructor(context: SessionContext, peer: SessionPeer) {
@@ -102,11 +102,14 @@ export class Session {
     if (this.pending >= this.#context.limits.pendingRequests) {
       const refused = new Refused("rate_limited", "too many requests wait", { retryAfterMs: pendingRetryMs });
       this.#peer.send(errorFrame(refused, frame));
-    } else if (this.#held !== undefined) {
-      this.#held.push(frame);
     } else {
-      this.#dispatch(frame);
+      this.#inOrder(() => this.#dispatch(frame));
     }
+  }
+
+  #inOrder(run: () => void): void {
+    if (this.#held === undefined) run();
+    else this.#held.push(run);
   }
 
   #dispatch(frame: Exclude<ClientFrame, { type: "pong" }>): void {
@@ -126,7 +129,10 @@ export class Session {
       case "signal":
       case "presence":
       case "history":
-        this.#lanes.add(frame.room, this.#task(() => this.#perform(frame), frame));
+        this.#lanes.add(
+          frame.room,
+          this.#task(() => this.#perform(frame), frame),
+        );
         return;
       default:
         frame satisfies never;
@@ -162,8 +168,19 @@ export class Session {
         await requests.presence(peer, frame);
         return frame.id === undefined ? undefined : encodeFrame({ type: "ack", re: frame.id, room: frame.room });
       case "history":
-        return requests.history(peer, frame);
+        await this.#sendPage(() => requests.history(peer, frame));
+        return undefined;
     }
+  }
+
+  /** Pages are large, and one must not cut its own reader: each waits for the socket to have room, before it is read too. */
+  async #sendPage(read: () => Promise<string>): Promise<void> {
+    const { outbox } = this.#peer;
+    await outbox.drained();
+    const text = await read();
+    while (outbox.congested && !this.#peer.closed) await outbox.drained();
+    this.#peer.send(text);
+    outbox.flush();
   }
 
   #task(perform: () => Promise<string | undefined>, frame: RoomRequest): Task {
@@ -212,7 +229,7 @@ export class Session {
 
   async #renew(frame: AuthFrame): Promise<void> {
     try {
-      const identity = await this.#context.renew(frame.token, this.#peer);
+      const identity = await this.#inTime(this.#context.renew(frame.token, this.#peer));
       if (this.#peer.closed) return;
       if (identity === undefined) throw new Refused("unauthorized", "bad token");
       if (identity.user !== this.#peer.user) {
@@ -227,6 +244,16 @@ export class Session {
     } catch (error) {
       this.#peer.send(this.#failure(error, frame));
     }
+  }
+
+  /** An app's check that never ends must not hold back for ever what came after the `auth`. */
+  #inTime<T>(answer: Promise<T>): Promise<T> {
+    const { clock, limits } = this.#context;
+    return new Promise((resolve, reject) => {
+      const late = new BackendUnavailable(`the check of a token took more than ${limits.authWithinMs} ms`);
+      const timer = clock.setTimeout(() => reject(late), limits.authWithinMs);
+      answer.then(resolve, reject).finally(() => clock.clearTimeout(timer));
+    });
   }
 
   /** P-17: what is no longer allowed ends; where that cannot be told, the connection does, and its client joins anew. */
@@ -247,9 +274,10 @@ export class Session {
   #releaseHeld(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
-    for (const frame of held) {
+    for (const run of held) {
       if (this.#peer.closed) return;
-      this.#take(frame);
+      // One of them can be another `auth`: the rest waits for that one.
+      this.#inOrder(run);
     }
   }
 
@@ -273,12 +301,15 @@ export class Session {
   #refuse(names: { id?: string | undefined; room?: string }, refused: Refused): void {
     const text = errorFrame(refused, names);
     const { room } = names;
-    const mayWait = room !== undefined && this.#lanes.has(room) && this.pending < this.#context.limits.pendingRequests;
-    if (!mayWait) {
-      this.#peer.send(text);
+    const send = (): void => this.#peer.send(text);
+    if (room === undefined || this.pending >= this.#context.limits.pendingRequests) {
+      send();
       return;
     }
-    this.#lanes.add(room, { pipelined: true, failed: false, run: async () => () => this.#peer.send(text) });
+    this.#inOrder(() => {
+      if (this.#lanes.has(room)) this.#lanes.add(room, { pipelined: true, failed: false, run: async () => send });
+      else send();
+    });
   }
 
   #countBadFrame(now: number): void {
@@ -289,9 +320,10 @@ export class Session {
   }
 }
 
-function namesOf(
-  parsed: { ok: true; frame: ClientFrame } | { ok: false; refusal: Refusal },
-): { id?: string | undefined; room?: string } {
+function namesOf(parsed: { ok: true; frame: ClientFrame } | { ok: false; refusal: Refusal }): {
+  id?: string | undefined;
+  room?: string;
+} {
   if (!parsed.ok) {
     const { re, room } = parsed.refusal;
     return { id: re, ...(room !== undefined && { room }) };

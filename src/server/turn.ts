@@ -48,16 +48,24 @@ export class Turn {
 
   readonly #flush = (): void => {
     const start = this.#now();
+    try {
+      this.#flushAll();
+    } finally {
+      // Whatever went wrong with one, the others must not be silent from here on.
+      this.#scheduled = false;
+      const end = this.#now();
+      this.#restUntil = end + Math.min(maxRestMs, (end - start) * restFactor);
+      // A write can end a connection, and that can make others ready.
+      if (this.#broadcasts.length > 0 || this.#outboxes.length > 0) this.#schedule();
+    }
+  };
+
+  #flushAll(): void {
     const broadcasts = this.#broadcasts;
     this.#broadcasts = [];
     for (const broadcast of broadcasts) broadcast.flush();
     const outboxes = this.#outboxes;
     this.#outboxes = [];
     for (const outbox of outboxes) outbox.flush();
-    this.#scheduled = false;
-    const end = this.#now();
-    this.#restUntil = end + Math.min(maxRestMs, (end - start) * restFactor);
-    // A write can end a connection, and that can make others ready.
-    if (this.#broadcasts.length > 0 || this.#outboxes.length > 0) this.#schedule();
-  };
+  }
 }

@@ -21,6 +21,14 @@ export function refusal(
   return { status, message, headers };
 }
 
+/** How long who is refused for a while is told to wait. */
+export const retryAfter: Readonly<Record<string, string>> = { "Retry-After": "5" };
+
+/** 503, for what passes by itself. */
+export function notNow(message: string): UpgradeRefusal {
+  return refusal(503, message, retryAfter);
+}
+
 /** To a request on the socket's path that did not ask for an upgrade, or not to a WebSocket (P-15). */
 const upgradeRequired = refusal(426, "this path speaks WebSocket only", { Upgrade: "websocket" });
 const getOnly = refusal(405, "a WebSocket is opened with GET", { Allow: "GET" });

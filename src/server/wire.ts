@@ -52,7 +52,7 @@ export function frameTexts(texts: readonly string[]): { bytes: Buffer; starts: n
 
 /** The payloads of the frames in a buffer that this file made, in order; the buffers share its memory. */
 export function* payloads(frames: Buffer): Generator<Buffer> {
-  for (let at = 0; at < frames.length; ) {
+  for (let at = 0; at < frames.length;) {
     const short = (frames[at + 1] ?? 0) & 0x7f;
     const header = short < 126 ? 2 : short === 126 ? 4 : 10;
     const size = short < 126 ? short : short === 126 ? frames.readUInt16BE(at + 2) : frames.readUIntBE(at + 4, 6);

@@ -63,9 +63,13 @@ describe("serve's flags", () => {
   test("limits have the names they have on the wire", () => {
     const names = [
       ...["message_bytes", "rooms", "requests_per_s", "connections", "connections_per_user", "connections_per_address"],
-      ...["outbox_bytes", "auth_within_ms", "ping_ms", "grace_ms", "presence_members", "pending_requests"],
+      ...["auth_within_ms", "ping_ms", "grace_ms", "presence_members", "pending_requests"],
     ];
-    const { limits } = read(...names.flatMap((name) => ["--limit", `${name}=7`]), "--limit", "dedupe_ms=300000");
+    const { limits } = read(
+      ...names.flatMap((name) => ["--limit", `${name}=7`]),
+      ...["--limit", "dedupe_ms=300000"],
+      ...["--limit", "outbox_bytes=14"],
+    );
     expect(limits).toEqual({
       messageBytes: 7,
       rooms: 7,
@@ -74,7 +78,7 @@ describe("serve's flags", () => {
       connections: 7,
       connectionsPerUser: 7,
       connectionsPerAddress: 7,
-      outboxBytes: 7,
+      outboxBytes: 14,
       authWithinMs: 7,
       pingMs: 7,
       graceMs: 7,
@@ -182,7 +186,7 @@ describe("what serve cannot be told", () => {
     [["--limit", "rooms"], "--limit wants NAME=VALUE"],
     [["--limit", "__proto__=1"], "--limit wants NAME=VALUE"],
     [["--limit", "rooms=many"], '--limit rooms must be an integer, 0 or more, got "many"'],
-    [["--limit", "requests_per_s=0"], "limit requests_per_s must be an integer from 1 on, got 0"],
+    [["--limit", "requests_per_s=0"], "limit requests_per_s must be an integer from 1 to 2147483647, got 0"],
     [["--limit", "dedupe_ms=1000"], "limit dedupe_ms must be at least 300000 (P-31), got 1000"],
     [["--api-key", "two words"], "--api-key wants KEY or NAME=KEY"],
     [["--origin", "app.example.com"], "--origin wants * or an origin such as https://app.example.com"],

@@ -42,7 +42,7 @@ export class Core {
     this.limits = resolveLimits({ requestsPerS: 1_000_000, ...limits });
     this.catalog = new Catalog(rooms, { ...defaultKeep, ...keep });
     this.rooms = new Rooms({ backend, turn, clock, presenceMembers: 200, peer: (id) => this.peers.get(id) });
-    this.publisher = new Publisher(backend, clock, this.limits.dedupeMs);
+    this.publisher = new Publisher(backend, clock, this.limits);
     const requests: RequestContext = {
       catalog: this.catalog,
       rooms: this.rooms,
