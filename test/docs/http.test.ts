@@ -30,7 +30,7 @@ function hasCurl(): boolean {
 
 describe("the page on HTTP", () => {
   it("starts a server by flags that there are", () => {
-    const command = blocks.find(({ info, text }) => info === "sh" && text.includes("serve"))?.text ?? "";
+    const command = blocks.find(({ info, text }) => info === "sh run" && text.includes("serve"))?.text ?? "";
     const flags = [...command.matchAll(/--([a-z-]+)/g)].map(([, flag]) => flag);
     expect(flags).toEqual(["secret", "backend", "api-key"]);
     for (const flag of flags) expect(Object.keys(serveFlags)).toContain(flag);

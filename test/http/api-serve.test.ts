@@ -1,8 +1,9 @@
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectAs } from "../support/socket.ts";
 import { endServer, startServer, testApiKey, testOrigin, type TestServer } from "../support/server.ts";
 import { makeToken } from "../support/token.ts";
-import { type ApiServer, caller } from "./support/api.ts";
+import { type ApiServer, type Ask, caller } from "./support/api.ts";
 
 const secondKey = "base64-of-some-kind==";
 const ops = { authorization: `Bearer ${testApiKey}` };
@@ -52,6 +53,54 @@ describe("fanfare serve", () => {
     const headers = { origin: testOrigin, "access-control-request-method": "POST" };
     const granted = await call("OPTIONS", "/v1/publish", { headers });
     expect(granted.headers.get("access-control-allow-origin")).toBe(testOrigin);
+  });
+
+  it.each<{ what: string; path: string; ask: Ask; status: number }>([
+    {
+      what: "a wrong content type",
+      path: "/v1/rooms/a/messages",
+      ask: { headers: { ...ops, "content-type": "text/plain" }, body: JSON.stringify(json) },
+      status: 415,
+    },
+    {
+      what: "a gzip bomb",
+      path: "/v1/rooms/a/messages",
+      ask: {
+        headers: { ...ops, "content-type": "application/json", "content-encoding": "gzip" },
+        body: new Uint8Array(gzipSync(Buffer.alloc(60_000_000, " "))),
+      },
+      status: 413,
+    },
+    {
+      what: "a batch of a million",
+      path: "/v1/publish",
+      ask: { headers: ops, json: { ...json, rooms: Array.from({ length: 1_000_000 }, (_, i) => `r${i}`) } },
+      status: 413,
+    },
+    {
+      what: "a body of 10 MB",
+      path: "/v1/rooms/a/messages",
+      ask: { headers: ops, json: { event: "e", data: "x".repeat(10_000_000) } },
+      status: 413,
+    },
+    { what: "no key", path: "/v1/rooms/a/messages", ask: { json }, status: 401 },
+    {
+      what: "a wrong key",
+      path: "/v1/rooms/a/messages",
+      ask: { json, headers: { authorization: `Bearer ${testApiKey}x` } },
+      status: 401,
+    },
+  ])("answers $what with $status, and serves its neighbour in time", async ({ path, ask, status }) => {
+    const neighbour = await connectAs(server, "neighbour");
+    const rssBytes = server.rssBytes();
+    for (let i = 0; i < 5; i++) expect((await call("POST", path, ask)).status).toBe(status);
+    neighbour.send({ type: "ping", id: "still-there" });
+    await neighbour.expect({ type: "pong", re: "still-there" }, new Map(), 100);
+    expect(server.alive).toBe(true);
+    // Five bombs or batches that were built would be 300 MB.
+    expect(server.rssBytes() - rssBytes).toBeLessThan(60_000_000);
+    expect((await call("GET", "/v1/rooms/a/messages", { headers: ops })).json).toMatchObject({ messages: [] });
+    await neighbour.close();
   });
 
   it("writes no key, token or text from outside to its log", async () => {
