@@ -152,6 +152,16 @@ export class UserHandle<C extends Contract> {
     for (const connection of this.#context.connections.of(this.name)) {
       connection.close(closeCodes.disconnected, "disconnected");
     }
+    // Connections that vanished before have left the user behind in rooms, for the grace: that ends too (P-41).
+    for (const room of this.#context.rooms.all()) room.forget(this.name);
+  }
+
+  /**
+   * Takes a revocation back. For identities without `issuedAt` (an app's own `auth` that gives none, tokens without
+   * `iat`), which a revocation keeps out for as long as it is remembered: 400 days.
+   */
+  async unrevoke(): Promise<void> {
+    await this.#context.revocations.unrevoke(this.name);
   }
 }
 

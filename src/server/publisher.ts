@@ -1,13 +1,14 @@
 import { createHash } from "node:crypto";
 import type { Appended, Backend, KeyFacts, KeyRef, RoomRef } from "../backends/backend.ts";
 import { formatCursor } from "../protocol/cursor.ts";
-import { encodeBody, encodeJson, encodeSignal, encodeUnkept, messagePrefix } from "../protocol/encode.ts";
+import { decodeJson, encodeBody, encodeJson, encodeSignal, encodeUnkept, messagePrefix } from "../protocol/encode.ts";
 import type { Json } from "../protocol/json.ts";
-import { decodeJson } from "../protocol/encode.ts";
 import { schemaOf, validate, type RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
 import type { Handled } from "./handlers.ts";
+import { isLater } from "./later.ts";
 import type { Limits } from "./options.ts";
+import { Once } from "./once.ts";
 import { Refused } from "./refused.ts";
 import { encodeRelay } from "./room.ts";
 
@@ -46,10 +47,13 @@ export class Publisher {
   readonly #clock: Clock;
   readonly #limits: Pick<Limits, "dedupeMs" | "outboxBytes">;
 
+  readonly #once: Once;
+
   constructor(backend: Backend, clock: Clock, limits: Pick<Limits, "dedupeMs" | "outboxBytes">) {
     this.#backend = backend;
     this.#clock = clock;
     this.#limits = limits;
+    this.#once = new Once(backend);
   }
 
   /**
@@ -61,12 +65,10 @@ export class Publisher {
     const schema = schemaOf(kind.spec.events, event);
     const ref = refOf(publication.room, kind);
     const facts = key === undefined ? undefined : { ...key, fingerprint: fingerprint(event, publication.data) };
-    if (facts !== undefined && kind.keep !== false) {
-      const earlier = await this.#backend.find(ref, facts);
-      if (earlier !== undefined) {
-        if (earlier.fingerprint !== facts.fingerprint) throw conflict();
-        return { outcome: Promise.resolve(published({ kind: "duplicate", ...earlier }, undefined)) };
-      }
+    if (facts !== undefined) {
+      const unkept = kind.keep === false;
+      const earlier = await (unkept ? this.#once.find(publication.room, facts) : this.#backend.find(ref, facts));
+      if (earlier !== undefined) return repeated(earlier, facts);
     }
     const data = schema === undefined ? publication.data : await validate(schema, publication.data);
     const handled = publication.handle === undefined ? undefined : await publication.handle(data);
@@ -81,6 +83,22 @@ export class Publisher {
     this.#backend.relay(refOf(room, kind), encodeRelay("signal", except, frame));
   }
 
+  /** A message of a room without a log: passed on, and only its key remembered. */
+  #pass(
+    ref: RoomRef,
+    { body, except }: { body: string; except: string | undefined },
+    keyed: (KeyRef & KeyFacts) | undefined,
+    result: Json | undefined,
+  ): Submitted {
+    // Another with the same key may have been passed on while the handler of this one ran.
+    const earlier = keyed === undefined ? undefined : this.#once.find(ref.name, keyed);
+    if (keyed !== undefined && earlier !== undefined && !isLater(earlier)) return repeated(earlier, keyed);
+    this.#backend.relay(ref, encodeRelay("message", except, encodeUnkept(messagePrefix(ref.name), body)));
+    const published: Published = result === undefined ? {} : { result };
+    const kept = keyed === undefined ? Promise.resolve() : this.#once.keep(ref.name, keyed);
+    return { outcome: kept.then(() => published) };
+  }
+
   /** What is larger than half of an outbox would cut off readers at once, and again at every resume. */
   #checkSize(body: string): void {
     const bytes = Buffer.byteLength(body);
@@ -89,7 +107,7 @@ export class Publisher {
   }
 
   #append(
-    { room, kind, event, from, except, key, mayAppend }: Publication,
+    { kind, event, from, except, key, mayAppend }: Publication,
     ref: RoomRef,
     data: unknown,
     facts: (KeyRef & { fingerprint: string }) | undefined,
@@ -101,14 +119,25 @@ export class Publisher {
     const body = encodeBody({ event, dataJson: encodeJson(data), from, key: key?.key, at });
     this.#checkSize(body);
     mayAppend?.();
-    if (kind.keep === false) {
-      this.#backend.relay(ref, encodeRelay("message", except, encodeUnkept(messagePrefix(room), body)));
-      return { outcome: Promise.resolve(result === undefined ? {} : { result }) };
-    }
     const keyed: (KeyRef & KeyFacts) | undefined = facts && { ...facts, resultJson, dedupeMs: this.#limits.dedupeMs };
+    if (kind.keep === false) return this.#pass(ref, { body, except }, keyed, result);
     const outcome = this.#backend.append(ref, { body, at, except }, keyed).then((done) => published(done, result));
     return { outcome };
   }
+}
+
+/** The answer to a publish whose key is known. Throws `conflict` where it was of another message. */
+function repeated(earlier: Left, { fingerprint }: { fingerprint: string }): Submitted {
+  if (earlier.fingerprint !== fingerprint) throw conflict();
+  return { outcome: Promise.resolve(duplicateOf(earlier)) };
+}
+
+/** What an earlier publish left; without a place where the room keeps no log. */
+type Left = Pick<KeyFacts, "fingerprint" | "resultJson"> & { readonly epoch?: string; readonly offset?: number };
+
+function duplicateOf({ epoch, offset, resultJson }: Left): Published {
+  const place = epoch === undefined || offset === undefined ? {} : { offset, cursor: formatCursor({ epoch, offset }) };
+  return { ...place, duplicate: true, ...(resultJson !== undefined && { result: decodeJson(resultJson) }) };
 }
 
 export function refOf(room: string, kind: RoomKind): RoomRef {
@@ -117,11 +146,9 @@ export function refOf(room: string, kind: RoomKind): RoomRef {
 
 function published(done: Appended, result: Json | undefined): Published {
   if (done.kind === "conflict") throw conflict();
+  if (done.kind === "duplicate") return duplicateOf(done);
   const { epoch, offset } = done;
-  const cursor = formatCursor({ epoch, offset });
-  if (done.kind === "kept") return { offset, cursor, ...(result !== undefined && { result }) };
-  const earlier = done.resultJson === undefined ? undefined : decodeJson(done.resultJson);
-  return { offset, cursor, duplicate: true, ...(earlier !== undefined && { result: earlier }) };
+  return { offset, cursor: formatCursor({ epoch, offset }), ...(result !== undefined && { result }) };
 }
 
 function conflict(): Refused {

@@ -105,7 +105,9 @@ describe("a reader that stops while 10 MB/s is published (invariant 12)", () => 
 
 describe("a flooder that does not read its refusals", () => {
   it("is closed with 4301 and not told to come back at once", { timeout: 30_000 }, async () => {
-    const { hub, connect } = await serve({ limits: { outboxBytes: 64 * 1_024, messageBytes: 16 * 1_024, requestsPerS: 10 } });
+    const { hub, connect } = await serve({
+      limits: { outboxBytes: 64 * 1_024, messageBytes: 16 * 1_024, requestsPerS: 10 },
+    });
     const ann = await connect("ann");
     ann.socket.pause();
     const text = JSON.stringify({ type: "join", room: "r".repeat(200), id: "x".repeat(64) });

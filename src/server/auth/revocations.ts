@@ -5,10 +5,12 @@ import type { Identity } from "./identity.ts";
 /** A token that lives longer than this outlives its revocation: browsers keep no cookie for longer either. */
 const keepMs = 400 * 86_400_000;
 
-/** Refuses what was issued to a user before a moment (P-80). Both calls throw or reject with `BackendUnavailable`. */
+/** Refuses what was issued to a user before a moment (P-80). All calls throw or reject with `BackendUnavailable`. */
 export interface Revocations {
   /** From now on the user's tokens and unspent tickets of before are refused, on every node. */
   revoke(user: string): Promise<void>;
+  /** The user's credentials of before are good again. */
+  unrevoke(user: string): Promise<void>;
   /**
    * The identity, or undefined where its credentials were issued before the user's last revocation. Those that do not
    * tell when they were issued count as older. A token's `iat` is often whole seconds: one made within the second of the
@@ -18,7 +20,7 @@ export interface Revocations {
 }
 
 /** `now` gives milliseconds since 1970. Nothing is cached here: a revocation on one node holds on all at once. */
-export function createRevocations(backend: Pick<Backend, "set" | "get">, now: () => number): Revocations {
+export function createRevocations(backend: Pick<Backend, "set" | "get" | "take">, now: () => number): Revocations {
   async function revokedAt(user: string): Promise<number> {
     const kept = await backend.get(keyOf(user));
     return kept === undefined ? -Infinity : Number(kept);
@@ -28,6 +30,9 @@ export function createRevocations(backend: Pick<Backend, "set" | "get">, now: ()
       // The later of the two: a clock that was set back must not give old tokens their life back.
       const at = Math.max(now(), await revokedAt(user));
       await backend.set(keyOf(user), String(at), keepMs);
+    },
+    async unrevoke(user) {
+      await backend.take(keyOf(user));
     },
     unlessRevoked(identity) {
       const kept = backend.get(keyOf(identity.user));

@@ -148,7 +148,7 @@ describe("a revocation", () => {
   });
 
   it("rejects where the backend is down", async () => {
-    const broken = createRevocations({ set: down, get: down }, () => clockMs);
+    const broken = createRevocations({ set: down, get: down, take: down }, () => clockMs);
     await expect(broken.revoke("ann")).rejects.toThrow(BackendUnavailable);
     await expect(broken.unlessRevoked({ user: "ann" })).rejects.toThrow(BackendUnavailable);
   });

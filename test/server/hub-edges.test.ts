@@ -1,0 +1,163 @@
+import { connect as dial } from "node:net";
+import { describe, expect, it } from "vitest";
+import { createHub, memory } from "../../src/server/index.ts";
+import { resolveLimits } from "../../src/server/options.ts";
+import { eventually, open, serve } from "./support/hub.ts";
+
+const large = "x".repeat(60_000);
+
+describe("what is large", () => {
+  it("comes as pages of history that fit the reader's outbox, the newest first to be told", async () => {
+    const { hub, member } = await serve();
+    for (let i = 0; i < 20; i++) await hub.room("r").publish("e", large);
+    const ann = await member("ann", "r");
+    ann.send({ type: "history", id: "1", room: "r", limit: 100 });
+    const page = await ann.expect({ type: "history", re: "1", more: true });
+    const offsets = (page["messages"] as { offset: number }[]).map(({ offset }) => offset);
+    expect(offsets).toEqual([17, 18, 19, 20]);
+  });
+
+  it("and too large for any outbox is refused before it is kept", async () => {
+    const { hub } = await serve();
+    await expect(hub.room("r").publish("e", "x".repeat(600_000))).rejects.toThrow(/at most 524288 bytes/);
+    expect(await hub.room("r").history()).toEqual([]);
+  });
+
+  it("as a limit is refused where no timer or outbox could hold it", () => {
+    expect(() => resolveLimits({ graceMs: 2 ** 31 })).toThrow(/graceMs must be an integer from 0 to 2147483647/);
+    expect(() => resolveLimits({ messageBytes: 1_000, outboxBytes: 1_999 })).toThrow(/at least twice messageBytes/);
+    expect(resolveLimits({ messageBytes: 1_000_000 }).outboxBytes).toBe(2_000_000);
+  });
+});
+
+describe("a room without a log", () => {
+  const rooms = { "live/:id": { keep: false } } as const;
+
+  it("passes a message with a known key on once, and runs no handler for the repeat", async () => {
+    const { hub, member } = await serve({ rooms });
+    let handled = 0;
+    hub.on("live/:id", { publish: { e: () => ({ result: ++handled }) } });
+    const ann = await member("ann", "live/1");
+    for (const id of ["1", "2"]) ann.send({ type: "publish", id, key: "k", room: "live/1", event: "e", data: 1 });
+    ann.send({ type: "publish", id: "3", key: "k", room: "live/1", event: "e", data: 2 });
+    const frames = [];
+    for (let i = 0; i < 4; i++) frames.push(await ann.next());
+    expect(frames.filter(({ type }) => type === "message")).toHaveLength(1);
+    expect(frames).toContainEqual({ type: "ack", re: "1", room: "live/1", result: 1 });
+    expect(frames).toContainEqual({ type: "ack", re: "2", room: "live/1", duplicate: true, result: 1 });
+    expect(frames).toContainEqual(expect.objectContaining({ type: "error", re: "3", code: "conflict" }));
+    expect(handled).toBe(1);
+  });
+});
+
+describe("the operator's disconnect", () => {
+  it("ends the grace of a user who had vanished before", async () => {
+    const { hub, member } = await serve();
+    const bob = await member("bob", "r");
+    const ann = await member("ann", "r");
+    ann.destroy();
+    await eventually(() => hub.user("ann").connections().length === 0);
+    expect(hub.room("r").size).toBe(2);
+    await hub.user("ann").disconnect();
+    expect(hub.room("r").members()).toEqual([{ user: "bob", data: null }]);
+    bob.destroy();
+  });
+
+  it("that revokes can be taken back, for users whose credentials do not tell their age", async () => {
+    const { hub, port } = await serve({ auth: () => ({ user: "ann" }) });
+    await hub.user("ann").disconnect({ revoke: true });
+    const refused = await open(port, { query: { token: "t" } });
+    await refused.expectClose(4001);
+    await hub.user("ann").unrevoke();
+    const ann = await open(port, { query: { token: "t" } });
+    ann.destroy();
+  });
+});
+
+describe("an app's parts that fail", () => {
+  it("as a logger, end nothing", async () => {
+    const fail = (): never => {
+      throw new Error("the disk is full");
+    };
+    const { hub, member } = await serve({ logger: { debug: fail, info: fail, warn: fail, error: fail } });
+    hub.on("**", { publish: { bad: fail } });
+    const ann = await member("ann", "r");
+    ann.send({ type: "publish", id: "1", room: "r", event: "bad" });
+    ann.send({ type: "publish", id: "2", room: "r", event: "good" });
+    await ann.until({ type: "error", re: "1", code: "internal" });
+    await ann.until({ type: "ack", re: "2" });
+  });
+
+  it("as a backend that cannot be opened, give 503 until it can", async () => {
+    const backend = memory();
+    const opened = backend.open.bind(backend);
+    let isBroken = true;
+    backend.open = (context) => (isBroken ? Promise.reject(new Error("in use")) : opened(context));
+    const { createServer } = await import("node:http");
+    const server = createServer();
+    const hub = createHub({ backend, anonymous: true });
+    hub.attach(server);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as { port: number };
+    expect(await statusOf(port)).toMatch(/^HTTP\/1.1 503 [\s\S]*Retry-After: 5/);
+    isBroken = false;
+    expect(await statusOf(port)).toMatch(/^HTTP\/1.1 101 /);
+    await hub.close({ drainMs: 0 });
+    await expect(hub.start()).rejects.toThrow(/closed/);
+    server.close();
+  });
+});
+
+describe("while an `auth` is being checked", () => {
+  it("a refusal keeps its place among its room's answers", async () => {
+    let calls = 0;
+    const late = async (): Promise<{ user: string }> => {
+      if (calls++ > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+      return { user: "ann" };
+    };
+    const { port } = await serve({ auth: late });
+    const ann = await open(port, { query: { token: "t" } });
+    await ann.expect({ type: "welcome" });
+    ann.send({ type: "join", id: "0", room: "r" });
+    await ann.expect({ type: "joined" });
+    ann.send({ type: "auth", id: "a", token: "t" });
+    ann.send({ type: "publish", id: "1", room: "r", event: "e" });
+    ann.send({ type: "publish", id: "2", room: "r", event: "" });
+    ann.send({ type: "publish", id: "3", room: "r", event: "e" });
+    const answers: unknown[] = [];
+    while (answers.length < 4) {
+      const { re } = await ann.next();
+      if (re !== undefined) answers.push(re);
+    }
+    expect(answers).toEqual(["a", "1", "2", "3"]);
+  });
+
+  it("that never ends, what waits behind it is not held for ever", async () => {
+    let calls = 0;
+    const auth = (): Promise<{ user: string }> =>
+      calls++ > 0 ? new Promise(() => undefined) : Promise.resolve({ user: "ann" });
+    const { port } = await serve({ auth, limits: { authWithinMs: 50 } });
+    const ann = await open(port, { query: { token: "t" } });
+    await ann.expect({ type: "welcome" });
+    ann.send({ type: "auth", id: "a", token: "t" });
+    ann.send({ type: "ping", id: "p" });
+    await ann.expect({ type: "error", re: "a", code: "unavailable" });
+    await ann.expect({ type: "pong", re: "p" });
+  });
+});
+
+/** The head of the answer to an upgrade request. */
+function statusOf(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = dial(port, "127.0.0.1", () => {
+      const key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+      socket.write(`GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${key}\r\n`);
+      socket.write("Sec-WebSocket-Version: 13\r\n\r\n");
+    });
+    socket.once("data", (data) => {
+      resolve(data.toString());
+      socket.destroy();
+    });
+    socket.once("error", reject);
+  });
+}
