@@ -75,7 +75,11 @@ export type PersonalSpecOf<C extends Contract> = OrElse<
   { [P in PatternOf<C>]: P extends `@${string}` ? C[P] : never }[PatternOf<C>],
   C
 >;
-type OrElse<Spec, C extends Contract> = [Spec] extends [never] ? (C extends { readonly "**": infer S } ? S : never) : Spec;
+type OrElse<Spec, C extends Contract> = [Spec] extends [never]
+  ? C extends { readonly "**": infer S }
+    ? S
+    : never
+  : Spec;
 
 type SchemasAt<S, Field extends string> = S extends { readonly [F in Field]: infer T extends Schemas } ? T : Schemas;
 

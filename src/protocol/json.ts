@@ -26,7 +26,8 @@ export function readJsonObject(text: string): ReadJson {
   const id = idOf(object);
   if (shape.depth > maxDepth) return { ok: false, code: "too_deep", id };
   if (object === undefined) return { ok: false, code: "bad_frame", id: undefined };
-  if ((shape.hasExponent || longDigits.test(text)) && !isFiniteThroughout(object)) return { ok: false, code: "bad_field", id };
+  if ((shape.hasExponent || longDigits.test(text)) && !isFiniteThroughout(object))
+    return { ok: false, code: "bad_field", id };
   return { ok: true, value: object };
 }
 

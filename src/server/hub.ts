@@ -55,7 +55,7 @@ export class Hub<C extends Contract = Contract> {
   /** What users and API keys ask without a connection (P-80). */
   readonly calls: Calls;
   readonly #backend: Backend;
-  readonly #options: HubOptions<C>;
+  readonly #options: Omit<HubOptions, "rooms">;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #catalog: Catalog;
@@ -74,6 +74,7 @@ export class Hub<C extends Contract = Contract> {
 
   constructor(options: HubOptions<C>, surroundings: Partial<HubSurroundings>) {
     checkOrigins(options.origins ?? []);
+    checkPath(options.path ?? defaultPath);
     this.#options = options;
     this.limits = resolveLimits(options.limits);
     this.#clock = surroundings.clock ?? systemClock();
@@ -309,6 +310,11 @@ export class Hub<C extends Contract = Contract> {
     this.#connections.remove(connection);
     this.#logger.debug({ connection: connection.id, user: connection.user, code }, "connection ended");
   }
+}
+
+function checkPath(path: string): void {
+  if (!/^(?:\/[^/?#\s]+)+$/.test(path))
+    throw new TypeError(`path must look like /ws or /app/ws, got ${JSON.stringify(path)}`);
 }
 
 /** Where a hub listens. */

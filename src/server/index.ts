@@ -1,5 +1,6 @@
 /** Fanfare's server: `createHub`, the contract, and ways to authenticate. */
 export { createHub, Hub } from "./hub.ts";
+export type { AnyHub, AnyRoomHandle, AnyUserHandle } from "./any-hub.ts";
 export type { HubSurroundings, Listening, RoomsPage, RoomsQuery } from "./hub.ts";
 export type { Caller, CallMessage, Calls } from "./calls.ts";
 export type { ConnectionHandle, RoomHandle, ServerPublishOptions, UserHandle } from "./handles.ts";

@@ -146,6 +146,10 @@ describe("while an `auth` is being checked", () => {
   });
 });
 
+it.each(["/", "", "ws", "/ws/", "/ws?x"])("%j is no path for the socket", (path) => {
+  expect(() => createHub({ path })).toThrow(/path must look like/);
+});
+
 /** The head of the answer to an upgrade request. */
 function statusOf(port: number): Promise<string> {
   return new Promise((resolve, reject) => {

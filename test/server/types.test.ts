@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { type AnyHub } from "../../src/server/index.ts";
 import { describe, expect, expectTypeOf, it } from "vitest";
 import { z } from "zod";
 import { defineRooms } from "../../src/protocol/contract.ts";
@@ -130,6 +131,16 @@ describe("types that flow from the contract", () => {
       void open.room("any name").publish("any event", { any: "data" });
       void open.user("ann").publish("any event", 1);
       open.on("**", { publish: { any: ({ data }) => expectTypeOf(data).toEqualTypeOf<Json>() as unknown as void } });
+    });
+  });
+
+  it("do not matter to a function that takes any hub", () => {
+    expectCompiles((hub) => {
+      const wire = (any: AnyHub): unknown => any.room("r").publish("e", 1);
+      void wire(hub);
+      void wire(createHub());
+      // @ts-expect-error data is needed
+      void ((any: AnyHub) => any.room("r").publish("e"));
     });
   });
 
