@@ -86,7 +86,6 @@ function firstOf(ways: readonly Authenticate[]): Authenticate {
   if (ways.length === 1 && only !== undefined) return only;
   return async (credentials, request) => {
     for (const way of ways) {
-      // oxlint-disable-next-line no-await-in-loop -- a later way is asked only where those before it do not know
       const identity = await way(credentials, request);
       if (identity !== undefined) return identity;
     }

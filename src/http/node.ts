@@ -29,7 +29,6 @@ export function httpApi(hub: ApiHub, options: HttpApiOptions = {}): HttpApi {
   return async (request, response) => {
     try {
       for (const operation of all) {
-        // oxlint-disable-next-line no-await-in-loop -- each is asked only if those before it declined
         if (await operation(request, response)) return true;
       }
       return false;

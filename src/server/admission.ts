@@ -11,7 +11,8 @@ import type { Connection } from "./connection.ts";
 import type { Connections } from "./connections.ts";
 import { isLater } from "./later.ts";
 import type { Limits, Logger } from "./options.ts";
-import { Session, type SessionContext } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SessionContext } from "./session-context.ts";
 
 /** What tells whose credentials are good: the app's function, tickets and revocations together. */
 export type CheckCredentials = (

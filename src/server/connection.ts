@@ -4,7 +4,8 @@ import { closeCodes, leavesAtOnce } from "../protocol/codes.ts";
 import type { Identity } from "./auth/identity.ts";
 import { Outbox, type OutboxOwner } from "./outbox.ts";
 import type { Room } from "./room.ts";
-import type { Session, SessionPeer } from "./session.ts";
+import type { Session } from "./session.ts";
+import type { SessionPeer } from "./session-context.ts";
 import type { Turn } from "./turn.ts";
 import { frameText } from "./wire.ts";
 

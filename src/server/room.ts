@@ -115,8 +115,8 @@ export class Room implements RoomListener, Replayed {
   }
 
   relayed(text: string): void {
-    const [head = "", frame = ""] = splitOnce(text, "\n");
-    const [kind, id = ""] = splitOnce(head, " ");
+    const [head, frame] = splitOnce(text, "\n");
+    const [kind, id] = splitOnce(head, " ");
     const except = id === "" ? undefined : this.#context.peer(id);
     if (kind === "signal") this.#signals.push(frame, except);
     else this.#stream.push(frame, except);

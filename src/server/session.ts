@@ -1,15 +1,15 @@
 import { BackendUnavailable } from "../backends/backend.ts";
 import { closeCodes } from "../protocol/codes.ts";
 import { encodeFrame } from "../protocol/encode.ts";
-import type { AuthFrame, ClientFrame, PingFrame, PublishFrame, RoomRequest } from "../protocol/frames.ts";
+import type { ClientFrame, PingFrame, PublishFrame, RoomRequest } from "../protocol/frames.ts";
 import { parseClientFrame, type Refusal } from "../protocol/parse.ts";
-import type { Identity } from "./auth/identity.ts";
 import { Lanes, type Answer, type Task } from "./lanes.ts";
-import type { Logger } from "./options.ts";
 import { Rate } from "./rate.ts";
 import { Refused } from "./refused.ts";
-import { errorFrame, type RequestContext, type Requester, type Requests } from "./requests.ts";
+import { Renewal, type RenewalEvents } from "./renewal.ts";
+import { errorFrame } from "./requests.ts";
 import type { Room } from "./room.ts";
+import type { SessionContext, SessionPeer } from "./session-context.ts";
 
 /** P-62: so many texts that are no JSON object within a minute close the connection. */
 const maxBadFrames = 10;
@@ -17,28 +17,14 @@ const badFramesMs = 60_000;
 /** What a client is told to wait where it has too many requests under way. */
 const pendingRetryMs = 1_000;
 
-export interface SessionContext extends RequestContext {
-  readonly requests: Requests;
-  readonly logger: Logger;
-  /** Who the token of an `auth` after `welcome` belongs to (P-17). */
-  readonly renew: (token: string, peer: SessionPeer) => Promise<Identity | undefined>;
-}
-
-/** The connection that a session speaks for. */
-export interface SessionPeer extends Requester {
-  readonly address: string;
-  /** Takes over the renewed credentials and their expiry. */
-  renewed(identity: Identity): void;
-}
-
 /** The rules of one connection after `welcome`: what each frame does, in what order, and how often it may come. */
-export class Session {
+export class Session implements RenewalEvents {
   readonly #context: SessionContext;
   readonly #peer: SessionPeer;
   readonly #rate: Rate;
   readonly #lanes: Lanes = new Lanes();
-  /** What came after an `auth` whose token is being checked (P-6); undefined: none is. */
-  #held: (() => void)[] | undefined;
+  /** Made at the first `auth`: most connections never send one. */
+  #renewal: Renewal | undefined;
   #badFramesAt: number[] | undefined;
 
   constructor(context: SessionContext, peer: SessionPeer) {
@@ -50,7 +36,7 @@ export class Session {
 
   /** Requests that are not answered yet. */
   get pending(): number {
-    return this.#lanes.pending + (this.#held?.length ?? 0);
+    return this.#lanes.pending + (this.#renewal?.waiting ?? 0);
   }
 
   /** Whether what waits for the client is mostly refusals of what it keeps sending. */
@@ -76,7 +62,7 @@ export class Session {
   }
 
   /** Ends a membership from the server's side; `left` is the room's last frame. */
-  expel(room: Room, reason: "forbidden" | "removed"): void {
+  expel(room: Room, reason: "forbidden" | "removed" = "forbidden"): void {
     if (!this.#peer.joined.delete(room.name)) return;
     room.leave(this.#peer, 0);
     this.#peer.send(encodeFrame({ type: "left", room: room.name, reason }));
@@ -85,7 +71,7 @@ export class Session {
 
   /** The connection is gone: its rooms are left, with a grace where it may come back (P-41). */
   end(graceMs: number): void {
-    this.#held = undefined;
+    this.#renewal?.end();
     for (const room of this.#peer.joined.values()) {
       room.leave(this.#peer, graceMs);
       this.#tellLeft(room);
@@ -108,8 +94,8 @@ export class Session {
   }
 
   #inOrder(run: () => void): void {
-    if (this.#held === undefined) run();
-    else this.#held.push(run);
+    if (this.#renewal === undefined) run();
+    else this.#renewal.inOrder(run);
   }
 
   #dispatch(frame: Exclude<ClientFrame, { type: "pong" }>): void {
@@ -118,8 +104,8 @@ export class Session {
         this.#peer.send(this.#pong(frame));
         return;
       case "auth":
-        this.#held = [];
-        void this.#renew(frame).finally(() => this.#releaseHeld());
+        this.#renewal ??= new Renewal(this.#context, this.#peer, this);
+        this.#renewal.start(frame);
         return;
       case "publish":
         this.#lanes.add(frame.room, this.#publishTask(frame));
@@ -188,7 +174,7 @@ export class Session {
       pipelined: false,
       failed: false,
       run: async () => {
-        const text = await perform().catch((error: unknown) => this.#failure(error, frame));
+        const text = await perform().catch((error: unknown) => this.failure(error, frame));
         if (text !== undefined) this.#peer.send(text);
         return () => undefined;
       },
@@ -211,11 +197,11 @@ export class Session {
               frame.id === undefined
                 ? undefined
                 : encodeFrame({ type: "ack", re: frame.id, room: frame.room, ...published }),
-            (error: unknown) => this.#failure(error, frame),
+            (error: unknown) => this.failure(error, frame),
           );
           return async () => this.#answer(await settled);
         } catch (error) {
-          const text = this.#failure(error, frame);
+          const text = this.failure(error, frame);
           return () => this.#answer(text);
         }
       },
@@ -227,62 +213,8 @@ export class Session {
     if (text !== undefined) this.#peer.send(text);
   }
 
-  async #renew(frame: AuthFrame): Promise<void> {
-    try {
-      const identity = await this.#inTime(this.#context.renew(frame.token, this.#peer));
-      if (this.#peer.closed) return;
-      if (identity === undefined) throw new Refused("unauthorized", "bad token");
-      if (identity.user !== this.#peer.user) {
-        this.#peer.close(closeCodes.unauthorized, "another user");
-        return;
-      }
-      this.#peer.renewed(identity);
-      const re = frame.id === undefined ? {} : { re: frame.id };
-      const expiry = identity.expiresAt === undefined ? {} : { expires_at: identity.expiresAt };
-      this.#peer.send(encodeFrame({ type: "authed", ...re, ...expiry }));
-      await this.#authorizeAgain();
-    } catch (error) {
-      this.#peer.send(this.#failure(error, frame));
-    }
-  }
-
-  /** An app's check that never ends must not hold back for ever what came after the `auth`. */
-  #inTime<T>(answer: Promise<T>): Promise<T> {
-    const { clock, limits } = this.#context;
-    return new Promise((resolve, reject) => {
-      const late = new BackendUnavailable(`the check of a token took more than ${limits.authWithinMs} ms`);
-      const timer = clock.setTimeout(() => reject(late), limits.authWithinMs);
-      answer.then(resolve, reject).finally(() => clock.clearTimeout(timer));
-    });
-  }
-
-  /** P-17: what is no longer allowed ends; where that cannot be told, the connection does, and its client joins anew. */
-  async #authorizeAgain(): Promise<void> {
-    try {
-      for (const room of [...this.#peer.joined.values()]) {
-        const rights = await this.#context.requests.rightsAgain(this.#peer, room);
-        if (this.#peer.joined.get(room.name) !== room) continue;
-        if (rights === undefined) this.expel(room, "forbidden");
-        else room.setRights(this.#peer, rights);
-      }
-    } catch (error) {
-      this.#logFailure(error, "auth");
-      this.#peer.close(closeCodes.tryLater, "rooms cannot be authorised");
-    }
-  }
-
-  #releaseHeld(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const run of held) {
-      if (this.#peer.closed) return;
-      // One of them can be another `auth`: the rest waits for that one.
-      this.#inOrder(run);
-    }
-  }
-
   /** The `error` frame for what was thrown. An exception's own text never reaches the peer. */
-  #failure(error: unknown, frame: { id?: string | undefined; room?: string; type: string }): string {
+  failure(error: unknown, frame: { id?: string | undefined; room?: string; type: string }): string {
     if (error instanceof Refused) return errorFrame(error, frame);
     if (error instanceof BackendUnavailable) {
       if (frame.type === "publish" && frame.room !== undefined) this.#lanes.failWaiting(frame.room);
@@ -307,7 +239,8 @@ export class Session {
       return;
     }
     this.#inOrder(() => {
-      if (this.#lanes.has(room)) this.#lanes.add(room, { pipelined: true, failed: false, run: async () => send });
+      const task = { pipelined: true, failed: false, run: () => Promise.resolve(send) };
+      if (this.#lanes.has(room)) this.#lanes.add(room, task);
       else send();
     });
   }
