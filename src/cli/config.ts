@@ -22,6 +22,7 @@ const known: Readonly<Record<keyof Config, true>> = {
   keep: true,
   limits: true,
   path: true,
+  ssePath: true,
   deflate: true,
   logger: true,
   setup: true,

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import { closeCodes } from "../protocol/codes.ts";
 import { encodeFrame } from "../protocol/encode.ts";
-import type { ErrorFrame, WelcomeLimits } from "../protocol/frames.ts";
+import type { ErrorFrame } from "../protocol/frames.ts";
 import { parseClientFrame } from "../protocol/parse.ts";
-import { anonymousUser } from "./auth/anonymous.ts";
+import { anonymousIdentity } from "./auth/anonymous.ts";
 import { findCredentials } from "./auth/credentials.ts";
 import type { Credentials, Identity, RequestFacts, RoomRights } from "./auth/identity.ts";
 import type { Clock } from "./clock.ts";
@@ -13,6 +13,7 @@ import { isLater } from "./later.ts";
 import type { Limits, Logger } from "./options.ts";
 import { Session } from "./session.ts";
 import type { SessionContext } from "./session-context.ts";
+import { Welcome } from "./welcome.ts";
 
 /** What tells whose credentials are good: the app's function, tickets and revocations together. */
 export type CheckCredentials = (
@@ -40,22 +41,20 @@ const maxEarlyCharacters = 1_048_576;
 /** Brings a connection from its handshake to `welcome`, or to its close (P-11 to P-18). */
 export class Admission {
   readonly #context: AdmissionContext;
-  readonly #welcomeTail: string;
+  readonly #welcomeFrame: Welcome;
 
   constructor(context: AdmissionContext) {
     this.#context = context;
-    const { pingMs, ...limits } = context.limits;
-    this.#welcomeTail = `"ping_ms":${pingMs},"limits":${JSON.stringify(welcomeLimits(limits))}`;
+    this.#welcomeFrame = new Welcome(context.limits, context.clock.now);
   }
 
   admit(connection: Connection, request: IncomingMessage, facts: RequestFacts): void {
-    const { cookie, origins, anonymous, anonymousRooms: rooms, randomBytes } = this.#context;
+    const { cookie, origins, anonymous, anonymousRooms, randomBytes } = this.#context;
     const credentials = findCredentials(request, facts.query, { cookie, origins });
     if (credentials !== undefined) {
       this.#settle(connection, facts, credentials);
     } else if (anonymous && facts.query.get("auth") !== "first") {
-      const user = anonymousUser(facts.query.getAll("anonymous"), randomBytes);
-      this.#decide(connection, facts, user === undefined ? undefined : { user, ...(rooms !== undefined && { rooms }) });
+      this.#decide(connection, facts, anonymousIdentity(facts.query, anonymousRooms, randomBytes));
     } else {
       this.#askFirst(connection, facts);
     }
@@ -156,16 +155,9 @@ export class Admission {
     connections.setUser(connection);
     const session = new Session(shared, connection);
     connection.session = session;
-    connection.send(this.#welcomeText(connection, identity));
+    connection.send(this.#welcomeFrame.text(connection.id, identity));
     connection.early = undefined;
     this.#joinFromPath(session, facts);
-  }
-
-  /** P-12, put together by hand: most of it is the same for all, and every connect pays for the rest. */
-  #welcomeText({ id }: Connection, { user, expiresAt }: Identity): string {
-    const expiry = expiresAt === undefined ? "" : `,"expires_at":${expiresAt}`;
-    const who = `"connection":"${id}","user":${JSON.stringify(user)}`;
-    return `{"type":"welcome","v":1,${who},"server_time":${this.#context.clock.now()}${expiry},${this.#welcomeTail}}`;
   }
 
   /** P-10: `/ws/{room}` joins that room, as by a `join` that a client wrote. */
@@ -194,13 +186,4 @@ export class Admission {
 function tokenOf(text: string): string | undefined {
   const parsed = parseClientFrame(text);
   return parsed.ok && parsed.frame.type === "auth" ? parsed.frame.token : undefined;
-}
-
-function welcomeLimits(limits: Omit<Limits, "pingMs">): WelcomeLimits {
-  return {
-    message_bytes: limits.messageBytes,
-    rooms: limits.rooms,
-    requests_per_s: limits.requestsPerS,
-    dedupe_ms: limits.dedupeMs,
-  };
 }

@@ -2,15 +2,16 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { refusal, writeRefusal } from "./upgrade.ts";
 
-/** What a hub does with the requests on its path. */
+/** What a hub does with the requests on its paths. */
 export interface PathOwner {
-  readonly owns: (request: IncomingMessage) => boolean;
+  readonly ownsUpgrade: (request: IncomingMessage) => boolean;
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  readonly ownsRequest: (request: IncomingMessage) => boolean;
   readonly request: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
 /**
- * Takes over a path of any node:http server, by wrapping its `emit`: as one listener among others, the framework's own
+ * Takes over paths of any node:http server, by wrapping its `emit`: as one listener among others, the framework's own
  * would answer 404 or end the socket while we still ask who it is. All other requests go by untouched. Returns what
  * undoes it.
  */
@@ -19,14 +20,16 @@ export function takePath(server: Server, owner: PathOwner): () => void {
   const emit = server.emit;
   let isAttached = true;
   const wrapped = function (this: Server, event: string, ...args: unknown[]): boolean {
-    const isAsked = isAttached && (event === "upgrade" || event === "request");
-    if (!isAsked || !owner.owns(args[0] as IncomingMessage)) {
-      return Reflect.apply(emit, this, [event, ...args]) as boolean;
-    }
     const request = args[0] as IncomingMessage;
-    if (event === "upgrade") owner.upgrade(request, args[1] as Duplex, args[2] as Buffer);
-    else owner.request(request, args[1] as ServerResponse);
-    return true;
+    if (isAttached && event === "upgrade" && owner.ownsUpgrade(request)) {
+      owner.upgrade(request, args[1] as Duplex, args[2] as Buffer);
+      return true;
+    }
+    if (isAttached && event === "request" && owner.ownsRequest(request)) {
+      owner.request(request, args[1] as ServerResponse);
+      return true;
+    }
+    return Reflect.apply(emit, this, [event, ...args]) as boolean;
   };
   Object.defineProperty(server, "emit", { value: wrapped, configurable: true, writable: true });
   // Node gives upgrades to a server only while it has a listener for them.

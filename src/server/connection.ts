@@ -2,7 +2,9 @@ import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 import { closeCodes, leavesAtOnce } from "../protocol/codes.ts";
 import type { Identity } from "./auth/identity.ts";
+import type { Connected } from "./connected.ts";
 import { Outbox, type OutboxOwner } from "./outbox.ts";
+import type { ExpelReason } from "./requests.ts";
 import type { Room } from "./room.ts";
 import type { Session } from "./session.ts";
 import type { SessionPeer } from "./session-context.ts";
@@ -31,12 +33,12 @@ export interface ConnectionContext {
 }
 
 /** One socket: who it is, what is in flight, when it was last heard of. */
-export class Connection implements SessionPeer, OutboxOwner {
+export class Connection implements Connected, SessionPeer, OutboxOwner {
   readonly id: string;
   readonly address: string;
   readonly socket: Socket;
   readonly stream: Duplex;
-  readonly deflated: boolean;
+  readonly compressor: WebSocket | undefined;
   readonly outbox: Outbox;
   readonly joined: Map<string, Room> = new Map();
   joining = 0;
@@ -71,7 +73,7 @@ export class Connection implements SessionPeer, OutboxOwner {
     this.address = address;
     this.socket = socket;
     this.stream = stream;
-    this.deflated = socket.extensions !== "";
+    this.compressor = socket.extensions === "" ? undefined : socket;
     this.outbox = new Outbox(this);
     this.heardAt = this.pingAt = context.monotonic();
     socket.connection = this;
@@ -90,6 +92,22 @@ export class Connection implements SessionPeer, OutboxOwner {
     return this.identity.user;
   }
 
+  get isOpen(): boolean {
+    return this.socket.readyState === WebSocket.OPEN;
+  }
+
+  get isGone(): boolean {
+    return this.socket.readyState === WebSocket.CLOSED;
+  }
+
+  get isWelcome(): boolean {
+    return this.session !== undefined;
+  }
+
+  get pending(): number {
+    return this.session?.pending ?? 0;
+  }
+
   send(text: string): void {
     this.outbox.push(frameText(text));
   }
@@ -104,6 +122,14 @@ export class Connection implements SessionPeer, OutboxOwner {
     this.socket.close(code, reason);
     // After our close frame all that comes is thrown away, and a peer that never answers is cut by `ws`.
     this.socket.resume();
+  }
+
+  expel(room: Room, reason: ExpelReason): void {
+    this.session?.expel(room, reason);
+  }
+
+  terminate(): void {
+    this.socket.terminate();
   }
 
   /** A flooder that does not read its refusals must not be told to come back at once, as a slow reader is. */

@@ -1,21 +1,21 @@
-import type { Connection } from "./connection.ts";
+import type { Connected } from "./connected.ts";
 
-/** The connections of this node: by id, by user, and counted by address. */
+/** The connections of this node, sockets and streams alike: by id, by user, and counted by address. */
 export class Connections {
-  readonly #byId: Map<string, Connection> = new Map();
+  readonly #byId: Map<string, Connected> = new Map();
   /** Most users have one connection, which then stands here without a set around it. */
-  readonly #byUser: Map<string, Connection | Set<Connection>> = new Map();
+  readonly #byUser: Map<string, Connected | Set<Connected>> = new Map();
   readonly #byAddress: Map<string, number> = new Map();
 
   get size(): number {
     return this.#byId.size;
   }
 
-  get(id: string): Connection | undefined {
+  get(id: string): Connected | undefined {
     return this.#byId.get(id);
   }
 
-  all(): Iterable<Connection> {
+  all(): Iterable<Connected> {
     return this.#byId.values();
   }
 
@@ -23,7 +23,7 @@ export class Connections {
     return this.#byAddress.get(address) ?? 0;
   }
 
-  of(user: string): readonly Connection[] {
+  of(user: string): readonly Connected[] {
     const found = this.#byUser.get(user);
     if (found === undefined) return none;
     return found instanceof Set ? [...found] : [found];
@@ -34,13 +34,13 @@ export class Connections {
     return found instanceof Set ? found.size : found === undefined ? 0 : 1;
   }
 
-  add(connection: Connection): void {
+  add(connection: Connected): void {
     this.#byId.set(connection.id, connection);
     this.#byAddress.set(connection.address, this.countOf(connection.address) + 1);
   }
 
   /** The connection's user is known from now on. */
-  setUser(connection: Connection): void {
+  setUser(connection: Connected): void {
     const { user } = connection;
     const found = this.#byUser.get(user);
     if (found === undefined) this.#byUser.set(user, connection);
@@ -48,7 +48,7 @@ export class Connections {
     else this.#byUser.set(user, new Set([found, connection]));
   }
 
-  remove(connection: Connection): void {
+  remove(connection: Connected): void {
     if (!this.#byId.delete(connection.id)) return;
     const left = this.countOf(connection.address) - 1;
     if (left > 0) this.#byAddress.set(connection.address, left);
@@ -59,4 +59,4 @@ export class Connections {
   }
 }
 
-const none: readonly Connection[] = [];
+const none: readonly Connected[] = [];

@@ -5,9 +5,9 @@ import type { Admission } from "./admission.ts";
 import { queryOf } from "./auth/credentials.ts";
 import type { RequestFacts } from "./auth/identity.ts";
 import { originAllowed } from "./auth/origin.ts";
+import { turnedAway, type Capacity, type TurnedAway } from "./capacity.ts";
 import { Connection, Socket, type ConnectionContext } from "./connection.ts";
-import type { Connections } from "./connections.ts";
-import type { Limits } from "./options.ts";
+import { addressOf, pathOf } from "./target.ts";
 import {
   checkUpgrade,
   notNow,
@@ -20,17 +20,19 @@ import {
 
 /** A close is answered at once by any living peer; another is cut after this. */
 const closeTimeoutMs = 5_000;
-export interface DoorContext {
+const refusals: Readonly<Record<TurnedAway, UpgradeRefusal>> = {
+  draining: notNow("going away"),
+  full: notNow("full"),
+  address: refusal(429, "too many connections from this address", retryAfter),
+};
+
+export interface DoorContext extends Capacity {
   readonly path: string;
   readonly origins: readonly string[] | undefined;
-  readonly limits: Limits;
   readonly deflate: boolean;
-  readonly connections: Connections;
   readonly connection: ConnectionContext;
   readonly admission: Admission;
   readonly newId: () => string;
-  /** Whether new connections are turned away (P-15). */
-  readonly draining: () => boolean;
   readonly opened: (connection: Connection) => void;
 }
 
@@ -73,14 +75,9 @@ export class Door {
   }
 
   #refuse(request: IncomingMessage): UpgradeRefusal | undefined {
-    const { origins, limits, connections, draining } = this.#context;
-    if (!originAllowed(request, origins)) return refusal(403, "this origin is not allowed");
-    if (draining()) return notNow("going away");
-    if (connections.size >= limits.connections) return notNow("full");
-    if (connections.countOf(addressOf(request)) >= limits.connectionsPerAddress) {
-      return refusal(429, "too many connections from this address", retryAfter);
-    }
-    return undefined;
+    if (!originAllowed(request, this.#context.origins)) return refusal(403, "this origin is not allowed");
+    const reason = turnedAway(this.#context, addressOf(request));
+    return reason && refusals[reason];
   }
 
   #open(socket: Socket, request: IncomingMessage, stream: Duplex): void {
@@ -104,16 +101,6 @@ export class Door {
       ...(room !== undefined && { room: decodeOnce(room) }),
     };
   }
-}
-
-function pathOf(request: IncomingMessage): string {
-  const url = request.url ?? "";
-  const mark = url.indexOf("?");
-  return mark === -1 ? url : url.slice(0, mark);
-}
-
-function addressOf(request: IncomingMessage): string {
-  return request.socket.remoteAddress ?? "";
 }
 
 /** A malformed escape gives a name that P-20 refuses, so that the client is told over the socket. */

@@ -1,6 +1,6 @@
 import { closeCodes } from "../protocol/codes.ts";
 import { encodeFrame } from "../protocol/encode.ts";
-import type { Connection } from "./connection.ts";
+import type { Connected } from "./connected.ts";
 
 /** P-53: clients are told to come back within this after their close, each at its own moment. */
 const spreadMs = 2_000;
@@ -20,11 +20,11 @@ export interface DrainOptions {
  * its client has asked is answered. Resolves when all sockets are gone, half a second after `drainMs` at the latest: who
  * has not answered its close by then is cut off.
  */
-export async function drain(connections: readonly Connection[], { drainMs, random }: DrainOptions): Promise<void> {
+export async function drain(connections: readonly Connected[], { drainMs, random }: DrainOptions): Promise<void> {
   for (const connection of connections) {
     connection.retryAfterMs = Math.floor(random() * spreadMs);
     // P-12: nothing comes before `welcome`.
-    if (connection.session === undefined) continue;
+    if (!connection.isWelcome) continue;
     connection.send(encodeFrame({ type: "drain", retry_after_ms: connection.retryAfterMs }));
   }
   const endAt = performance.now() + drainMs;
@@ -32,7 +32,7 @@ export async function drain(connections: readonly Connection[], { drainMs, rando
     connections.map(async (connection, i) => {
       // In the middle of its share: a lone client has time left to use, and the last one is not cut short.
       await sleep((drainMs * (i + 0.5)) / connections.length);
-      while (!connection.closed && (connection.session?.pending ?? 0) > 0 && performance.now() < endAt) {
+      while (!connection.closed && connection.pending > 0 && performance.now() < endAt) {
         await sleep(pollMs);
       }
       connection.close(closeCodes.restart, "restart");
@@ -41,10 +41,10 @@ export async function drain(connections: readonly Connection[], { drainMs, rando
   await allGone(connections, performance.now() + farewellMs);
 }
 
-async function allGone(connections: readonly Connection[], until: number): Promise<void> {
-  const open = (): Connection[] => connections.filter(({ socket }) => socket.readyState !== socket.CLOSED);
+async function allGone(connections: readonly Connected[], until: number): Promise<void> {
+  const open = (): Connected[] => connections.filter(({ isGone }) => !isGone);
   while (open().length > 0 && performance.now() < until) await sleep(pollMs);
-  for (const { socket } of open()) socket.terminate();
+  for (const connection of open()) connection.terminate();
 }
 
 function sleep(ms: number): Promise<void> {

@@ -15,7 +15,7 @@ import { maxHistoryPage } from "../protocol/limits.ts";
 import type { Revocations } from "./auth/revocations.ts";
 import type { RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
-import type { Connection } from "./connection.ts";
+import type { Connected } from "./connected.ts";
 import type { Connections } from "./connections.ts";
 import { refOf, type Published } from "./publisher.ts";
 import { Refused } from "./refused.ts";
@@ -102,7 +102,7 @@ export class RoomHandle<C extends Contract, N extends string> {
     const room = this.#context.rooms.get(this.name);
     if (room === undefined) return;
     for (const connection of this.#context.connections.of(user)) {
-      if (connection.joined.get(this.name) === room) connection.session?.expel(room, "removed");
+      if (connection.joined.get(this.name) === room) connection.expel(room, "removed");
     }
     room.forget(user);
   }
@@ -167,10 +167,10 @@ export class UserHandle<C extends Contract> {
 
 /** One connection as the app sees it. */
 export class ConnectionHandle {
-  readonly #connection: Connection;
+  readonly #connection: Connected;
   readonly #clock: Clock;
 
-  constructor(connection: Connection, clock: Clock) {
+  constructor(connection: Connected, clock: Clock) {
     this.#connection = connection;
     this.#clock = clock;
   }

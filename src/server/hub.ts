@@ -15,7 +15,8 @@ import { createTickets, type Tickets } from "./auth/tickets.ts";
 import { Calls } from "./calls.ts";
 import { Catalog } from "./catalog.ts";
 import { systemClock, type Clock } from "./clock.ts";
-import type { Connection } from "./connection.ts";
+import type { Connected } from "./connected.ts";
+import { Connection } from "./connection.ts";
 import { Connections } from "./connections.ts";
 import { Door } from "./door.ts";
 import { drain } from "./drain.ts";
@@ -23,12 +24,15 @@ import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { makeHttpServer } from "./http-server.ts";
+import { idMaker } from "./ids.ts";
 import { isLater } from "./later.ts";
 import { safeLogger } from "./logging.ts";
 import { defaultKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
 import { Publisher } from "./publisher.ts";
 import { Requests, type RequestContext } from "./requests.ts";
 import { Rooms } from "./rooms.ts";
+import { StreamDoor } from "./sse/door.ts";
+import { EventEncoder } from "./sse/events.ts";
 import { Turn } from "./turn.ts";
 import { notNow, refusePlainRequest, respondRefusal, writeRefusal } from "./upgrade.ts";
 
@@ -64,6 +68,7 @@ export class Hub<C extends Contract = Contract> {
   readonly #heartbeat: Heartbeat;
   readonly #revocations: Revocations;
   readonly #door: Door;
+  readonly #streams: StreamDoor;
   readonly #handles: HandleContext;
   readonly #detach: Set<() => void> = new Set();
   /** Servers that `listen` made. */
@@ -102,14 +107,17 @@ export class Hub<C extends Contract = Contract> {
     };
     this.#handles = { ...requests, connections: this.#connections, revocations: this.#revocations };
     this.calls = new Calls(this.#handles);
-    const admission = this.#makeAdmission(requests);
+    const asks = new Requests(requests);
+    const admission = this.#makeAdmission(requests, asks);
     this.#heartbeat = new Heartbeat({
       clock,
       pingMs: this.limits.pingMs,
-      connections: () => this.#connections.all(),
+      connections: () => this.#sockets(),
       authOverdue: (connection) => admission.overdue(connection),
     });
-    this.#door = this.#makeDoor(turn, admission);
+    const newId = idMaker(randomBytes);
+    this.#door = this.#makeDoor(turn, admission, newId);
+    this.#streams = this.#makeStreamDoor(turn, asks, newId);
   }
 
   /**
@@ -143,10 +151,13 @@ export class Hub<C extends Contract = Contract> {
     return this;
   }
 
-  /** Takes the socket's path (`/ws` and below) on a node:http server, and leaves all else to the server's own. */
+  /**
+   * Takes the paths of the socket (`/ws` and below) and of streams (`/sse`) on a node:http server, and leaves all else to
+   * the server's own.
+   */
   attach(server: Server): { detach(): void } {
     const restore = takePath(server, {
-      owns: (request) => this.#door.owns(request),
+      ownsUpgrade: (request) => this.#door.owns(request),
       upgrade: (request, socket, head) => {
         // Before the first await: a peer that resets must not end the process.
         socket.on("error", ignore);
@@ -154,7 +165,16 @@ export class Hub<C extends Contract = Contract> {
         if (this.#isOpen) upgrade();
         else this.start().then(upgrade, () => writeRefusal(socket, notNow("not ready")));
       },
-      request: (request, response) => respondRefusal(response, refusePlainRequest(request)),
+      ownsRequest: (request) => this.#door.owns(request) || this.#streams.owns(request),
+      request: (request, response) => {
+        if (!this.#streams.owns(request)) return respondRefusal(response, refusePlainRequest(request));
+        const serve = (isReady: boolean): void => this.#streams.serve(request, response, isReady);
+        if (this.#isOpen) return serve(true);
+        void this.start().then(
+          () => serve(true),
+          () => serve(false),
+        );
+      },
     });
     const detach = (): void => {
       if (this.#detach.delete(detach)) restore();
@@ -163,7 +183,7 @@ export class Hub<C extends Contract = Contract> {
     return { detach };
   }
 
-  /** A server of its own: nothing but the socket. `port` 0 or absent: any free one. */
+  /** A server of its own: nothing but sockets and streams. `port` 0 or absent: any free one. */
   async listen({ port = 0, host = "127.0.0.1" }: { port?: number; host?: string } = {}): Promise<Listening> {
     await this.start();
     const server = makeHttpServer((_request, response) => response.writeHead(404).end());
@@ -248,6 +268,7 @@ export class Hub<C extends Contract = Contract> {
     // One that was let in while the others were sent away.
     for (const connection of [...this.#connections.all()]) connection.close(closeCodes.restart, "restart");
     this.#heartbeat.stop();
+    this.#streams.stop();
     this.#rooms.close();
     for (const detach of [...this.#detach]) detach();
     for (const server of this.#servers) server.close();
@@ -258,7 +279,11 @@ export class Hub<C extends Contract = Contract> {
     );
   }
 
-  #makeAdmission(requests: RequestContext): Admission {
+  *#sockets(): Generator<Connection> {
+    for (const connection of this.#connections.all()) if (connection instanceof Connection) yield connection;
+  }
+
+  #makeAdmission(requests: RequestContext, asks: Requests): Admission {
     const { anonymous = false, anonymousRooms, cookie, origins } = this.#options;
     const check: CheckCredentials = (credentials, request) => this.authenticate(credentials, request);
     return new Admission({
@@ -274,14 +299,14 @@ export class Hub<C extends Contract = Contract> {
       logger: this.#logger,
       session: {
         ...requests,
-        requests: new Requests(requests),
+        requests: asks,
         logger: this.#logger,
         renew: async (token, { address }) => check({ kind: "renewal", token }, { ...noRequest, address }),
       },
     });
   }
 
-  #makeDoor(turn: Turn, admission: Admission): Door {
+  #makeDoor(turn: Turn, admission: Admission, newId: () => string): Door {
     const { origins, path = defaultPath, deflate = false } = this.#options;
     return new Door({
       path,
@@ -297,16 +322,45 @@ export class Hub<C extends Contract = Contract> {
         ended: (connection, code) => this.#ended(connection, code),
       },
       admission,
-      newId: idMaker(randomBytes(idRandomBytes).toString("base64url")),
+      newId,
       draining: () => this.#closing !== undefined,
       opened: (connection) => {
         this.#heartbeat.wake();
-        this.#logger.debug({ connection: connection.id, address: connection.address }, "connection opened");
+        this.#opened(connection);
       },
     });
   }
 
-  #ended(connection: Connection, code: number): void {
+  #makeStreamDoor(turn: Turn, requests: Requests, newId: () => string): StreamDoor {
+    return new StreamDoor({
+      options: this.#options,
+      check: (credentials, request) => this.authenticate(credentials, request),
+      randomBytes,
+      clock: this.#clock,
+      limits: this.limits,
+      connections: this.#connections,
+      draining: () => this.#closing !== undefined,
+      stream: {
+        turn,
+        outboxBytes: this.limits.outboxBytes,
+        graceMs: this.limits.graceMs,
+        monotonic: this.#clock.monotonic,
+        random: Math.random,
+        encoder: new EventEncoder(),
+        requests,
+        logger: this.#logger,
+      },
+      newId,
+      opened: (stream) => this.#opened(stream),
+      ended: (stream, code) => this.#ended(stream, code),
+    });
+  }
+
+  #opened({ id, address }: Connected): void {
+    this.#logger.debug({ connection: id, address }, "connection opened");
+  }
+
+  #ended(connection: Connected, code: number): void {
     this.#connections.remove(connection);
     this.#logger.debug({ connection: connection.id, user: connection.user, code }, "connection ended");
   }
@@ -338,14 +392,5 @@ export interface RoomsPage {
 
 /** A renewal comes by no request of its own, and to keep each connection's first one would cost a kilobyte each. */
 const noRequest: Omit<RequestFacts, "address"> = { path: "", query: new URLSearchParams(), headers: {} };
-
-/** With a counter behind it, enough that ids of two lives or nodes do not meet. */
-const idRandomBytes = 5;
-
-/** Ids of connections. Short ones: V8 keeps a text of up to 12 characters flat, a longer one as a tree of its parts. */
-function idMaker(prefix: string): () => string {
-  let count = 0;
-  return () => `${prefix}${(count++).toString(36)}`;
-}
 
 function ignore(): void {}

@@ -76,6 +76,8 @@ export interface HubOptions<C extends Contract = Contract> {
   readonly limits?: Partial<Limits>;
   /** The socket's path. Default `/ws`. */
   readonly path?: string;
+  /** The path of streams over SSE (P-70); `false`: there are none. Default `/sse`. */
+  readonly ssePath?: string | false;
   /** Offer permessage-deflate. Default false: it costs about five times the CPU and ten times the memory. */
   readonly deflate?: boolean;
   readonly logger?: Logger;

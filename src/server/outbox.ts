@@ -14,18 +14,18 @@ const deflatedPollMs = 10;
 /** The connection that an outbox writes for. */
 export interface OutboxOwner {
   readonly turn: Turn;
-  readonly socket: WebSocket;
-  /** The stream under `socket`. */
   readonly stream: Duplex;
-  /** Whether `socket` compresses. */
-  readonly deflated: boolean;
+  /** Whether the stream takes anything more. */
+  readonly isOpen: boolean;
+  /** The WebSocket over `stream`, where it compresses: then what is sent goes through it. */
+  readonly compressor: WebSocket | undefined;
   readonly outboxBytes: number;
   /** Called once, when more than `outboxBytes` wait. */
   overflowed(): void;
 }
 
 /**
- * What is to be sent to one connection. Frames pushed in one turn are written once, at its end, past `ws` and straight to
+ * What is to be sent to one connection. What is pushed in one turn is written once, at its end, past `ws` and straight to
  * the socket: `ws` writes its own control frames to the same socket, so their order holds. A connection with deflate goes
  * through `ws`, frame by frame, for the same reason: there `ws` queues.
  *
@@ -55,8 +55,8 @@ export class Outbox implements Flushable {
 
   /** Bytes that the socket has not taken yet. */
   get waitingBytes(): number {
-    const { deflated, socket, stream } = this.#owner;
-    return deflated ? socket.bufferedAmount : stream.writableLength;
+    const { compressor, stream } = this.#owner;
+    return compressor === undefined ? stream.writableLength : compressor.bufferedAmount;
   }
 
   get congested(): boolean {
@@ -94,9 +94,9 @@ export class Outbox implements Flushable {
     if (first === undefined) return;
     const more = this.#more;
     this.#first = this.#more = undefined;
-    const { socket, stream, deflated, outboxBytes } = this.#owner;
-    if (this.#closed || socket.readyState !== socket.OPEN) return;
-    if (deflated) this.#compress(more === undefined ? [first] : [first, ...more]);
+    const { isOpen, stream, compressor, outboxBytes } = this.#owner;
+    if (this.#closed || !isOpen) return;
+    if (compressor !== undefined) compress(compressor, more === undefined ? [first] : [first, ...more]);
     else if (more === undefined) stream.write(first);
     else this.#writeAll([first, ...more]);
     if (this.waitingBytes > outboxBytes) {
@@ -108,7 +108,8 @@ export class Outbox implements Flushable {
   /** Writes what was pushed, and resolves when the socket has taken enough of it for more, or is gone. */
   async drained(): Promise<void> {
     this.flush();
-    const { stream, deflated } = this.#owner;
+    const { stream, compressor } = this.#owner;
+    const deflated = compressor !== undefined;
     // A stream that holds less than its own mark never says `drain`; what waits in it is little.
     while (this.congested && !this.#closed && (deflated || stream.writableNeedDrain)) {
       await (this.#draining ??= this.#nextDrain());
@@ -117,14 +118,14 @@ export class Outbox implements Flushable {
 
   /** One wait for all who wait: a connection may have a replay in each of its rooms. */
   #nextDrain(): Promise<void> {
-    const { stream, deflated } = this.#owner;
+    const { stream, compressor } = this.#owner;
     return new Promise((resolve) => {
       const done = (): void => {
         stream.off("drain", done).off("close", done);
         this.#draining = undefined;
         resolve();
       };
-      if (deflated) setTimeout(done, deflatedPollMs);
+      if (compressor !== undefined) setTimeout(done, deflatedPollMs);
       else stream.on("drain", done).on("close", done);
     });
   }
@@ -146,11 +147,10 @@ export class Outbox implements Flushable {
     for (const buffer of buffers) stream.write(buffer);
     stream.uncork();
   }
+}
 
-  #compress(buffers: Buffer[]): void {
-    const { socket } = this.#owner;
-    for (const buffer of buffers) {
-      for (const payload of payloads(buffer)) socket.send(payload, { binary: false });
-    }
+function compress(socket: WebSocket, buffers: Buffer[]): void {
+  for (const buffer of buffers) {
+    for (const payload of payloads(buffer)) socket.send(payload, { binary: false });
   }
 }

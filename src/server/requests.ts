@@ -37,6 +37,17 @@ export interface RequestContext {
   readonly clock: Clock;
 }
 
+/** Why the server ends a membership. */
+export type ExpelReason = "forbidden" | "removed";
+
+/** A join that has passed all that can refuse it; its room is held open until `release`. */
+export interface Prepared {
+  readonly room: Room;
+  /** Takes the connection in, where it is still there. */
+  enter(): void;
+  release(): void;
+}
+
 /** The connection that asks. */
 export interface Requester extends Peer {
   readonly identity: Identity;
@@ -57,7 +68,7 @@ export class Requests {
 
   async join(peer: Requester, frame: JoinFrame): Promise<void> {
     const { identity } = peer;
-    const access = await this.#joinAccess(peer, frame);
+    const access = await this.joinAccess(peer, frame);
     const isNew = !peer.joined.has(frame.room);
     if (isNew && peer.joined.size + peer.joining >= this.#context.limits.rooms) {
       throw new Refused("too_many_rooms", `a connection can be in ${this.#context.limits.rooms} rooms`);
@@ -68,6 +79,52 @@ export class Requests {
     } finally {
       peer.joining -= isNew ? 1 : 0;
     }
+  }
+
+  /** What a join would get (P-25), or the refusal that it meets. */
+  async joinAccess(peer: Requester, frame: JoinFrame): Promise<Access> {
+    const access = await this.#access(peer, frame.room, "join");
+    if ((frame.presence === true || frame.data !== undefined) && !access.rights.has("presence")) throw forbidden();
+    const kept = access.kind.keep !== false;
+    if (kept && (frame.history ?? 0) > 0 && !access.rights.has("history")) throw forbidden();
+    return access;
+  }
+
+  /**
+   * A join up to its last step, for a connection that enters several rooms together or none. `access` is that of
+   * `joinAccess`; the peer's identity must stay the same from there on.
+   */
+  async prepare(peer: Requester, frame: JoinFrame, access: Access): Promise<Prepared> {
+    const { room, data } = await this.#admit(peer, frame, access);
+    try {
+      const start = await this.#start(peer, frame, room, access.rights);
+      return {
+        room,
+        enter: () => enter(peer, room, frame, access.rights, data, start),
+        release: () => room.release(),
+      };
+    } catch (error) {
+      room.release();
+      throw error;
+    }
+  }
+
+  /** Ends a membership from the server's side; `left` is the room's last frame. */
+  async expel(peer: Requester, room: Room, reason: ExpelReason): Promise<void> {
+    if (!peer.joined.delete(room.name)) return;
+    room.leave(peer, 0);
+    peer.send(encodeFrame({ type: "left", room: room.name, reason }));
+    await this.left(peer, room);
+  }
+
+  /** The connection is gone: its rooms are left at once, with a grace where it may come back (P-41). */
+  leaveAll(peer: Requester, graceMs: number): Promise<void>[] {
+    const rooms = [...peer.joined.values()];
+    peer.joined.clear();
+    return rooms.map((room) => {
+      room.leave(peer, graceMs);
+      return this.left(peer, room);
+    });
   }
 
   /** Takes the connection out of the room, where it is in it; the caller answers. */
@@ -122,14 +179,6 @@ export class Requests {
     }
   }
 
-  async #joinAccess(peer: Requester, frame: JoinFrame): Promise<Access> {
-    const access = await this.#access(peer, frame.room, "join");
-    if ((frame.presence === true || frame.data !== undefined) && !access.rights.has("presence")) throw forbidden();
-    const kept = access.kind.keep !== false;
-    if (kept && (frame.history ?? 0) > 0 && !access.rights.has("history")) throw forbidden();
-    return access;
-  }
-
   #access(peer: Requester, room: string, needed: Right | "join"): Promise<Access> {
     return accessTo(this.#context.catalog, who(peer), room, needed);
   }
@@ -152,11 +201,7 @@ export class Requests {
 
   /** `identity` is the one that `access` was settled for. */
   async #enter(peer: Requester, frame: JoinFrame, access: Access, identity: Identity): Promise<void> {
-    const { rooms } = this.#context;
-    const { kind, params } = access;
-    const data = frame.data === undefined ? undefined : await checkPresence(kind, frame.data);
-    await kind.handlers.join?.({ room: frame.room, params, data, ...who(peer), user: peer.user });
-    const room = await rooms.hold(frame.room, kind);
+    const { room, data } = await this.#admit(peer, frame, access);
     try {
       let { rights } = access;
       let settledFor = identity;
@@ -164,15 +209,24 @@ export class Requests {
       // P-17: other credentials came while this join waited, and count for it as for the rooms that it was in.
       while (peer.identity !== settledFor && !peer.closed) {
         settledFor = peer.identity;
-        ({ rights } = await this.#joinAccess(peer, frame));
+        ({ rights } = await this.joinAccess(peer, frame));
         start = await this.#start(peer, frame, room, rights);
       }
-      if (peer.closed) return;
-      peer.joined.set(frame.room, room);
-      room.enter(peer, { re: frame.id, rights, presence: frame.presence, data, start });
+      enter(peer, room, frame, rights, data, start);
     } finally {
       room.release();
     }
+  }
+
+  /** All but the log that can refuse a join after its access. The room is held open until `release`. */
+  async #admit(
+    peer: Requester,
+    frame: JoinFrame,
+    { kind, params }: Access,
+  ): Promise<{ room: Room; data: Json | undefined }> {
+    const data = frame.data === undefined ? undefined : await checkPresence(kind, frame.data);
+    await kind.handlers.join?.({ room: frame.room, params, data, ...who(peer), user: peer.user });
+    return { room: await this.#context.rooms.hold(frame.room, kind), data };
   }
 
   /** undefined: joined again without `since` and `history`, so the stream goes on (P-24). */
@@ -183,6 +237,19 @@ export class Requests {
     const wanted = { since, history, mayReadHistory: rights.has("history"), nowMs: clock.now() };
     return room.kept ? planStart(backend, room.ref, wanted) : startUnkept(wanted);
   }
+}
+
+function enter(
+  peer: Requester,
+  room: Room,
+  frame: JoinFrame,
+  rights: ReadonlySet<Right>,
+  data: Json | undefined,
+  start: Start | undefined,
+): void {
+  if (peer.closed) return;
+  peer.joined.set(frame.room, room);
+  room.enter(peer, { re: frame.id, rights, presence: frame.presence, data, start });
 }
 
 function who(peer: Requester): { identity: Identity; connection: string } {

@@ -7,7 +7,7 @@ import { Lanes, type Answer, type Task } from "./lanes.ts";
 import { Rate } from "./rate.ts";
 import { Refused } from "./refused.ts";
 import { Renewal, type RenewalEvents } from "./renewal.ts";
-import { errorFrame } from "./requests.ts";
+import { errorFrame, type ExpelReason } from "./requests.ts";
 import type { Room } from "./room.ts";
 import type { SessionContext, SessionPeer } from "./session-context.ts";
 
@@ -62,25 +62,18 @@ export class Session implements RenewalEvents {
   }
 
   /** Ends a membership from the server's side; `left` is the room's last frame. */
-  expel(room: Room, reason: "forbidden" | "removed" = "forbidden"): void {
-    if (!this.#peer.joined.delete(room.name)) return;
-    room.leave(this.#peer, 0);
-    this.#peer.send(encodeFrame({ type: "left", room: room.name, reason }));
-    this.#tellLeft(room);
+  expel(room: Room, reason: ExpelReason = "forbidden"): void {
+    this.#logLeave(this.#context.requests.expel(this.#peer, room, reason));
   }
 
   /** The connection is gone: its rooms are left, with a grace where it may come back (P-41). */
   end(graceMs: number): void {
     this.#renewal?.end();
-    for (const room of this.#peer.joined.values()) {
-      room.leave(this.#peer, graceMs);
-      this.#tellLeft(room);
-    }
-    this.#peer.joined.clear();
+    for (const left of this.#context.requests.leaveAll(this.#peer, graceMs)) this.#logLeave(left);
   }
 
-  #tellLeft(room: Room): void {
-    this.#context.requests.left(this.#peer, room).catch((error: unknown) => this.#logFailure(error, "leave"));
+  #logLeave(left: Promise<void>): void {
+    left.catch((error: unknown) => this.#logFailure(error, "leave"));
   }
 
   #take(frame: ClientFrame): void {

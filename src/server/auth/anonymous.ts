@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Identity, RoomRights } from "./identity.ts";
 
 const minSecretCharacters = 22;
 const maxSecretCharacters = 64;
@@ -21,6 +22,16 @@ export function anonymousUser(
   if (secret === undefined) return `~${Buffer.from(randomBytes(randomNameBytes)).toString("base64url")}`;
   if (second !== undefined || !isSecret(secret)) return undefined;
   return `~${createHash("sha256").update(secret).digest("base64url").slice(0, nameCharacters)}`;
+}
+
+/** Who a request without credentials is, by the `anonymous` of its query; `undefined`: bad credentials. */
+export function anonymousIdentity(
+  query: URLSearchParams,
+  rooms: RoomRights | undefined,
+  randomBytes: (count: number) => Uint8Array,
+): Identity | undefined {
+  const user = anonymousUser(query.getAll("anonymous"), randomBytes);
+  return user === undefined ? undefined : { user, ...(rooms !== undefined && { rooms }) };
 }
 
 function isSecret(text: string): boolean {

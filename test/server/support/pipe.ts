@@ -67,17 +67,20 @@ export class Owner implements OutboxOwner {
   readonly pipe: Pipe = new Pipe();
   readonly fake: FakeSocket = new FakeSocket();
   readonly stream: Duplex = this.pipe;
-  readonly socket: WebSocket = this.fake as unknown as WebSocket;
-  readonly deflated: boolean;
+  readonly compressor: WebSocket | undefined;
   readonly outboxBytes: number;
   readonly outbox: Outbox;
   overflows = 0;
 
   constructor(turn: Turn, { deflated = false, outboxBytes = 1_048_576 }: OwnerOptions = {}) {
     this.turn = turn;
-    this.deflated = deflated;
+    this.compressor = deflated ? (this.fake as unknown as WebSocket) : undefined;
     this.outboxBytes = outboxBytes;
     this.outbox = new Outbox(this);
+  }
+
+  get isOpen(): boolean {
+    return this.fake.readyState === this.fake.OPEN;
   }
 
   overflowed(): void {
@@ -86,7 +89,7 @@ export class Owner implements OutboxOwner {
 
   /** The texts of the frames that the reader has. */
   get texts(): string[] {
-    return this.deflated ? this.fake.sent : textsOf(this.pipe.bytes);
+    return this.compressor !== undefined ? this.fake.sent : textsOf(this.pipe.bytes);
   }
 
   get frames(): JsonObject[] {

@@ -1,0 +1,19 @@
+import type { ExpelReason, Requester } from "./requests.ts";
+import type { Room } from "./room.ts";
+
+/** Whoever is connected to this node, over a socket or a stream (P-70), as its registry, the app and the drain see it. */
+export interface Connected extends Requester {
+  readonly address: string;
+  /** Whether `welcome` was sent; nothing comes before it (P-12). */
+  readonly isWelcome: boolean;
+  /** Requests that are not answered yet. */
+  readonly pending: number;
+  /** Whether the socket under it has closed. */
+  readonly isGone: boolean;
+  /** P-53: what `drain` told; the grace of its user's presence begins when it is over. */
+  retryAfterMs: number;
+  /** Ends a membership from the server's side; `left` is the room's last frame. */
+  expel(room: Room, reason: ExpelReason): void;
+  /** Cuts the socket, whatever still waits. */
+  terminate(): void;
+}
