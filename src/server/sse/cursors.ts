@@ -26,10 +26,19 @@ export class Cursors {
   readonly #rooms: readonly string[];
   readonly #keys: readonly string[];
   readonly #places: readonly (Place | undefined)[];
+  /** The rooms as one text. */
+  readonly #scope: string;
   #id: string | undefined;
+  #name: string | undefined;
 
-  private constructor(rooms: readonly string[], keys: readonly string[], places: readonly (Place | undefined)[]) {
+  private constructor(
+    rooms: readonly string[],
+    scope: string,
+    keys: readonly string[],
+    places: readonly (Place | undefined)[],
+  ) {
     this.#rooms = rooms;
+    this.#scope = scope;
     this.#keys = keys;
     this.#places = places;
   }
@@ -41,6 +50,7 @@ export class Cursors {
     const keys = rooms.map(keyOf);
     return new Cursors(
       rooms,
+      JSON.stringify(rooms),
       keys,
       keys.map((key) => placeOf(key, given.get(key))),
     );
@@ -51,6 +61,12 @@ export class Cursors {
     return this.#id;
   }
 
+  /** The same for all who are at the same cursors in the same rooms; an id does not tell of rooms without a cursor. */
+  get name(): string {
+    this.#name ??= `${this.id} ${this.#scope}`;
+    return this.#name;
+  }
+
   of(room: string): Cursor | undefined {
     return this.#places[this.#rooms.indexOf(room)]?.cursor;
   }
@@ -59,7 +75,8 @@ export class Cursors {
   at(room: string, cursor: Cursor | undefined): Cursors {
     const i = this.#rooms.indexOf(room);
     if (i === -1) return this;
-    return new Cursors(this.#rooms, this.#keys, this.#places.with(i, placeOf(this.#keys[i] ?? "", cursor)));
+    const places = this.#places.with(i, placeOf(this.#keys[i] ?? "", cursor));
+    return new Cursors(this.#rooms, this.#scope, this.#keys, places);
   }
 }
 

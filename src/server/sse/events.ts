@@ -20,7 +20,7 @@ interface Step {
 
 interface Shared {
   readonly steps: readonly Step[];
-  /** By the id that a listener stands at. */
+  /** By the name of the place that a listener stands at. */
   readonly byPlace: Map<string, Events>;
 }
 
@@ -38,10 +38,10 @@ export class EventEncoder {
       shared = { steps: Array.from(payloads(frames), stepOf), byPlace: new Map() };
       this.#shared.set(frames, shared);
     }
-    const known = shared.byPlace.get(cursors.id);
+    const known = shared.byPlace.get(cursors.name);
     if (known !== undefined) return known;
     const events = encodeSteps(shared.steps, cursors);
-    if (shared.byPlace.size < maxPlaces) shared.byPlace.set(cursors.id, events);
+    if (shared.byPlace.size < maxPlaces) shared.byPlace.set(cursors.name, events);
     return events;
   }
 }
