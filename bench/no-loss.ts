@@ -1,4 +1,4 @@
-// The no-loss proof in full: `no-loss [--seconds 30] [--rate 2000] [--members 50] [--cuts 6] [--kills 3] [--seed n]`.
+// The no-loss proof in full: `no-loss [--seconds 30] [--rate 2000] [--members 50] [--cuts 6] [--kills 3] [--sse] [--seed n]`.
 // Runs in memory first, then on lmdb with the server killed and started again; exits with 1 where anything was wrong.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,6 +13,7 @@ const { values } = parseArgs({
     members: { type: "string", default: "50" },
     cuts: { type: "string", default: "6" },
     kills: { type: "string", default: "3" },
+    sse: { type: "boolean", default: false },
     seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
   },
 });
@@ -23,6 +24,7 @@ const common = {
   perS: Number(values.rate),
   members: Number(values.members),
   cutsPerMember: Number(values.cuts),
+  sse: values.sse,
   seed: Number(values.seed),
 };
 try {

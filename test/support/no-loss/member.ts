@@ -1,6 +1,5 @@
 import type { JsonObject } from "../../../src/protocol/json.ts";
-import type { TestServer } from "../server.ts";
-import { LeanConnection } from "./connection.ts";
+import type { Dial, MemberConnection } from "./dial.ts";
 
 export interface MemberEvents {
   /** The app of this member gets a message. */
@@ -21,12 +20,11 @@ const dataField = Buffer.from('"data":');
 export class NoLossMember {
   /** Resolves with the first `joined`. */
   readonly joined: Promise<void>;
-  readonly #server: TestServer;
-  readonly #token: string;
+  readonly #dial: Dial;
   readonly #room: string;
   readonly #events: MemberEvents;
   readonly #prefix: Buffer;
-  #connection: LeanConnection | undefined;
+  #connection: MemberConnection | undefined;
   #hasJoined: () => void = () => undefined;
   /** P-37; undefined before the first `joined`. */
   #epoch: string | undefined;
@@ -34,9 +32,8 @@ export class NoLossMember {
   #retry: NodeJS.Timeout | undefined;
   #isStopped = false;
 
-  constructor(server: TestServer, token: string, room: string, events: MemberEvents) {
-    this.#server = server;
-    this.#token = token;
+  constructor(room: string, dial: Dial, events: MemberEvents) {
+    this.#dial = dial;
     this.#room = room;
     this.#events = events;
     this.#prefix = Buffer.from(`{"type":"message","room":${JSON.stringify(room)},"offset":`);
@@ -59,13 +56,11 @@ export class NoLossMember {
   }
 
   #open(): void {
-    const connection = new LeanConnection(this.#server, this.#token, {
+    const since = this.#epoch === undefined ? undefined : `${this.#epoch}:${this.#offset}`;
+    this.#connection = this.#dial(since, {
       text: (bytes, start, end) => this.#text(bytes, start, end),
       ended: (code) => this.#ended(code),
     });
-    this.#connection = connection;
-    const since = this.#epoch === undefined ? {} : { since: `${this.#epoch}:${this.#offset}` };
-    connection.send({ type: "join", id: "join", room: this.#room, ...since });
   }
 
   #ended(code: number | undefined): void {
@@ -92,7 +87,8 @@ export class NoLossMember {
       case "message":
         return this.#take(Number(frame["offset"]), Number(frame["data"]));
       case "joined":
-        return this.#begin(frame);
+        // Over SSE others may be listened to as well.
+        return frame["room"] === this.#room ? this.#begin(frame) : undefined;
       case "ping":
         return this.#connection?.send({ type: "pong" });
       case "welcome":

@@ -2,6 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { startServer, type TestServer } from "../server.ts";
 import { makeToken } from "../token.ts";
 import { OrderChecker, type Fault } from "./checker.ts";
+import { overSocket, overStream } from "./dial.ts";
 import { NoLossMember } from "./member.ts";
 import { Publisher } from "./publisher.ts";
 
@@ -15,6 +16,8 @@ export interface NoLossOptions {
   backend: string;
   /** How often the server is killed (kill -9) and started again, spread over the run. */
   kills: number;
+  /** Members listen over SSE, every other one of them to two more rooms, in place of joining over a WebSocket. */
+  sse?: boolean;
   /** The same seed cuts at the same moments. */
   seed: number;
 }
@@ -100,7 +103,10 @@ class Run {
   }
 
   #member(at: number): NoLossMember {
-    return new NoLossMember(this.#server, makeToken({ sub: `member-${at}`, rooms: ["**"] }), "room", {
+    const target = { server: this.#server, token: makeToken({ sub: `member-${at}`, rooms: ["**"] }), room: "room" };
+    const others = at % 2 === 0 ? [] : ["quiet", "silent"];
+    const dial = this.#options.sse === true ? overStream(target, others) : overSocket(target);
+    return new NoLossMember("room", dial, {
       message: (offset, content) => {
         this.#deliveries++;
         this.#checker.take(at, offset, content);
