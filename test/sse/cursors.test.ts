@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Cursors, maxIdBytes } from "../../src/server/sse/cursors.ts";
 import { EventEncoder } from "../../src/server/sse/events.ts";

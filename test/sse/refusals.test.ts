@@ -28,7 +28,7 @@ describe("a refusal that is final has a status and the JSON of P-80", () => {
     { name: "a name of 256 bytes", rooms: ["x".repeat(256)], status: 400, code: "bad_field" },
     { name: "a name that is not NFC", rooms: ["e\u0301"], status: 400, code: "bad_field" },
     { name: "an id of another form", options: { lastEventId: "e:1" }, status: 400, code: "bad_field" },
-    { name: "an id with a tab", options: { lastEventId: "1\t" + "2" }, status: 400, code: "bad_field" },
+    { name: "an id with a tab", options: { lastEventId: "1\t2" }, status: 400, code: "bad_field" },
     {
       name: "an id with an offset over 2^53-1",
       options: { lastEventId: `${long}9007199254740993` },
@@ -132,7 +132,7 @@ describe("a refusal that is final has a status and the JSON of P-80", () => {
 });
 
 describe("what passes by itself is 200, retry, an error event and the end (P-73)", () => {
-  async function passes(port: number, code: string, options: ListenOptions = { token }): Promise<number> {
+  async function expectPassing(port: number, code: string, options: ListenOptions = { token }): Promise<number> {
     const reader = await ask(port, ["a"], options);
     expect([reader.status, reader.headers["content-type"]]).toEqual([200, "text/event-stream"]);
     const { frame, retryMs = 0, id } = await reader.expect({ type: "error", code });
@@ -147,34 +147,34 @@ describe("what passes by itself is 200, retry, an error event and the end (P-73)
     const { port, connect: open } = await serve({ limits: { connections: 2 } });
     await open("bob");
     await member(port, ["a"], { token });
-    expect(await passes(port, "unavailable")).toBeGreaterThanOrEqual(5_000);
+    expect(await expectPassing(port, "unavailable")).toBeGreaterThanOrEqual(5_000);
     await expect(open("cyd")).rejects.toThrow("refused with 503");
   });
 
   it("connections of an address at their limit", async () => {
     const { port } = await serve({ limits: { connectionsPerAddress: 1 } });
     await member(port, ["a"], { token });
-    await passes(port, "rate_limited");
+    await expectPassing(port, "rate_limited");
   });
 
   it("connections of a user at their limit: waits long, as after 4300", async () => {
     const { hub, port, connect: open } = await serve({ limits: { connectionsPerUser: 2 } });
     await open("ann");
     await member(port, ["a"], { token });
-    expect(await passes(port, "rate_limited")).toBeGreaterThanOrEqual(30_000);
+    expect(await expectPassing(port, "rate_limited")).toBeGreaterThanOrEqual(30_000);
     await member(port, ["a"], { token: "bob" });
     expect(hub.counts().connections).toBe(3);
   });
 
   it("credentials that cannot be checked", async () => {
     const { port } = await serve({ auth: () => Promise.reject(new Error("no database")) });
-    await passes(port, "unavailable");
+    await expectPassing(port, "unavailable");
   });
 
   it("a check of credentials that never ends, when its time is over", async () => {
     const clock = new FakeClock();
     const { hub, port } = await serve({ auth: () => new Promise(() => undefined) }, { clock });
-    const answer = passes(port, "unavailable");
+    const answer = expectPassing(port, "unavailable");
     await eventually(() => hub.counts().connections === 1);
     clock.advance(11_000);
     await answer;
@@ -189,7 +189,7 @@ describe("what passes by itself is 200, retry, an error event and the end (P-73)
     backend.hook = (call) => {
       if (call === "state") throw unavailable();
     };
-    await passes(port, "unavailable", { token, lastEventId: lastId });
+    await expectPassing(port, "unavailable", { token, lastEventId: lastId });
   });
 
   it("a handler that throws, with nothing of its text", async () => {
@@ -205,7 +205,7 @@ describe("what passes by itself is 200, retry, an error event and the end (P-73)
     const { hub, port } = await serve();
     const staying = await member(port, ["a"], { token: "bob" });
     const closing = hub.close({ drainMs: 100 });
-    await passes(port, "unavailable");
+    await expectPassing(port, "unavailable");
     await staying.until({ type: "closed", code: 1012 });
     await closing;
   });
