@@ -72,6 +72,17 @@ export function fanfare(backend = "lmdb") {
   };
 }
 
+/** Fanfare with all members but the publisher, who is the first, listening over SSE. @returns {Peer} */
+export function fanfareSse(publisher) {
+  const socket = fanfare();
+  return {
+    ...socket,
+    name: "fanfare sse",
+    target: (room, user) =>
+      user === publisher ? socket.target(room, user) : `/sse?room=${room}&token=${token(secret, user)}`,
+  };
+}
+
 /** Fanfare where connections are opened and join nothing. @returns {Peer} */
 export function fanfareWithoutRoom() {
   return { ...fanfare(), target: (_room, user) => `/ws?token=${token(secret, user)}`, readyFrames: 1 };

@@ -1,4 +1,4 @@
-// The load: many WebSocket connections from one process, in C so that it outruns every server it measures.
+// The load: many WebSocket connections, or streams where a target is `/sse…`, from one process, in C so that it outruns every server it measures.
 // What it takes and prints is written in ../README.md; load.mjs is the same thing in JavaScript, slower.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -248,14 +248,37 @@ static size_t take_frames(struct connection *c, const char *data, size_t bytes, 
   return at;
 }
 
+// A stream's events, each with one line of data, in the place of frames.
+static size_t take_events(struct connection *c, const char *data, size_t bytes, uint64_t now) {
+  size_t at = 0;
+  while (c->state != GONE) {
+    const char *end = memmem(data + at, bytes - at, "\n\n", 2);
+    if (!end) break;
+    const char *text = memmem(data + at, (size_t)(end - data) - at, "data: ", 6);
+    if (text) on_frame(c, 1, text + 6, (size_t)(end - text - 6), now);
+    at = (size_t)(end + 2 - data);
+  }
+  return at;
+}
+
+static int is_stream(struct connection *c) {
+  return strncmp(targets[c - connections], "/sse", 4) == 0;
+}
+
 // ---- opening
 
 static void send_handshake(struct connection *c) {
   char request[8192];
-  int n = snprintf(request, sizeof request,
-                   "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s%s\r\n",
-                   targets[c - connections], options.port, options.header, *options.header ? "\r\n" : "");
+  int n;
+  if (is_stream(c)) {
+    n = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", targets[c - connections],
+                 options.port);
+  } else {
+    n = snprintf(request, sizeof request,
+                 "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s%s\r\n",
+                 targets[c - connections], options.port, options.header, *options.header ? "\r\n" : "");
+  }
   if (n >= (int)sizeof request || send(c->fd, request, (size_t)n, MSG_NOSIGNAL) != n) return lose(c, 1);
   c->state = HANDSHAKE;
   watch(c->fd, EPOLLIN, (uint32_t)(c - connections), EPOLL_CTL_MOD);
@@ -265,7 +288,7 @@ static void send_handshake(struct connection *c) {
 static size_t take_answer(struct connection *c, const char *data, size_t bytes) {
   const char *end = memmem(data, bytes, "\r\n\r\n", 4);
   if (!end) return 0;
-  if (memcmp(data, "HTTP/1.1 101", 12) != 0) {
+  if (memcmp(data, is_stream(c) ? "HTTP/1.1 200" : "HTTP/1.1 101", 12) != 0) {
     if (failed == 0) fprintf(stderr, "refused: %.*s\n", (int)(strchr(data, '\r') - data), data);
     lose(c, 1);
     return bytes;
@@ -327,7 +350,7 @@ static void on_readable(struct connection *c) {
   size_t bytes = had + (size_t)n, at = 0;
   buffer[bytes] = 0;
   if (c->state == HANDSHAKE) at = take_answer(c, buffer, bytes);
-  if (c->state >= SETUP && c->state <= READY) at += take_frames(c, buffer + at, bytes - at, now_us());
+  if (c->state >= SETUP && c->state <= READY) at += (is_stream(c) ? take_events : take_frames)(c, buffer + at, bytes - at, now_us());
   if (c->state != GONE && (had || at < bytes)) keep_rest(c, buffer + at, bytes - at);
 }
 

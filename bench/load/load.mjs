@@ -76,6 +76,20 @@ function takeFrames(data, take) {
   return data.subarray(at);
 }
 
+/** A stream's events, each with one line of data, in the place of frames. */
+function takeEvents(data, take) {
+  let at = 0;
+  for (let end; (end = data.indexOf("\n\n", at)) !== -1; at = end + 2) {
+    const textAt = data.indexOf("data: ", at) + 6;
+    if (textAt >= 6 && textAt < end) take(1, data, textAt, end - textAt);
+  }
+  return data.subarray(at);
+}
+
+function isStream(index) {
+  return targets[index].startsWith("/sse");
+}
+
 function begins(prefix, data, at, bytes) {
   return bytes >= prefix.length && data.compare(prefix, 0, prefix.length, at, at + prefix.length) === 0;
 }
@@ -108,12 +122,13 @@ function open(index) {
     if (!connection.upgraded) {
       const end = data.indexOf("\r\n\r\n");
       if (end < 0) return void (connection.rest = data);
-      if (!data.toString("latin1", 0, end).startsWith("HTTP/1.1 101")) return void socket.destroy();
+      if (!data.toString("latin1", 0, end).startsWith(`HTTP/1.1 ${isStream(index) ? 200 : 101}`))
+        return void socket.destroy();
       connection.upgraded = true;
       data = data.subarray(end + 4);
       if (number("ready-frames") === 0) settle("ready");
     }
-    connection.rest = takeFrames(data, onFrame);
+    connection.rest = (isStream(index) ? takeEvents : takeFrames)(data, onFrame);
   });
   socket.on("error", () => socket.destroy());
   socket.on("close", () => {
@@ -126,11 +141,12 @@ function open(index) {
 function dial(index) {
   const local = `127.0.0.${1 + (index % number("sources"))}`;
   const socket = connect({ host: "127.0.0.1", port: number("port"), noDelay: true, localAddress: local });
-  socket.write(
-    `GET ${targets[index]} HTTP/1.1\r\nHost: 127.0.0.1:${values.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-      `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n` +
-      `${values.header === "" ? "" : `${values.header}\r\n`}\r\n`,
-  );
+  const upgrade =
+    `Upgrade: websocket\r\nConnection: Upgrade\r\n` +
+    `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n` +
+    `${values.header === "" ? "" : `${values.header}\r\n`}`;
+  const head = `GET ${targets[index]} HTTP/1.1\r\nHost: 127.0.0.1:${values.port}\r\n`;
+  socket.write(`${head}${isStream(index) ? "" : upgrade}\r\n`);
   if (index === 0) publisher = socket;
   const sampled = index % sampleEvery === 0;
   return {

@@ -6,7 +6,7 @@ import { waitedPercent } from "../lib/process.mjs";
 import { startServer } from "../lib/server.mjs";
 import { compile, sleep } from "../lib/tools.mjs";
 
-const members = 1_000;
+export const members = 1_000;
 const messageBytes = 130;
 /** What is on its way when publishing stops may take so long to arrive. */
 const drainMs = 5_000;
@@ -33,7 +33,7 @@ function peers(only) {
   return only === undefined ? all : all.filter(({ name }) => only.includes(name));
 }
 
-async function measure(peer, ratePerS, quick) {
+export async function measure(peer, ratePerS, quick) {
   const server = await startServer(peer);
   const load = await startLoad(peer, server.port, {
     users: makeUsers(members),
@@ -94,6 +94,6 @@ function judge(ratePerS, runs) {
   return [verdict(claim, ratio, 0.9), verdict(`${claim}, the aim`, ratio, 0.8), all];
 }
 
-function cost(run) {
+export function cost(run) {
   return run["cpu µs/delivery"];
 }
