@@ -144,7 +144,7 @@ function dial(index) {
   const upgrade =
     `Upgrade: websocket\r\nConnection: Upgrade\r\n` +
     `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n` +
-    `${values.header === "" ? "" : `${values.header}\r\n`}`;
+    (values.header === "" ? "" : `${values.header}\r\n`);
   const head = `GET ${targets[index]} HTTP/1.1\r\nHost: 127.0.0.1:${values.port}\r\n`;
   socket.write(`${head}${isStream(index) ? "" : upgrade}\r\n`);
   if (index === 0) publisher = socket;
