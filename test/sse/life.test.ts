@@ -65,6 +65,18 @@ describe("before the server ends a stream it says why (P-73)", () => {
   });
 });
 
+describe("what was sent just before the end", () => {
+  it("comes before closed", async () => {
+    const { hub, port } = await serve();
+    const reader = await member(port, ["a"], { token: "ann" });
+    const [id = ""] = hub.user("ann").connections();
+    hub.connection(id)?.signal("bye", 1);
+    hub.connection(id)?.disconnect();
+    await reader.expect({ type: "signal", event: "bye" });
+    await reader.expect({ type: "closed", code: 4003 });
+  });
+});
+
 describe("a user who is taken out of a room", () => {
   it("is told left as the room's last frame, and the stream goes on with the others", async () => {
     const { hub, port } = await serve();

@@ -122,14 +122,17 @@ describe("a stream", () => {
   });
 
   it("cannot be pipelined behind an answer that still comes", async () => {
-    const { port } = await serve();
+    const { hub, port } = await serve();
     const socket = connect(port, "127.0.0.1");
     const get = `GET ${streamPath(["a"], { token: "ann" })} HTTP/1.1\r\nHost: a\r\n\r\n`;
     socket.write(get + get);
     let text = "";
     socket.setEncoding("utf8").on("data", (part: string) => (text += part));
     await eventually(() => text.includes('"joined"'));
-    expect(text.match(/HTTP\/1.1 200/g)).toHaveLength(1);
+    await hub.room("a").publish("e", 1);
+    await eventually(() => text.includes('"message"'));
+    expect(text.match(/HTTP\/1.1 200|"welcome"/g)).toEqual(["HTTP/1.1 200", '"welcome"']);
+    expect(hub.counts().connections).toBe(1);
     socket.destroy();
   });
 
