@@ -277,6 +277,30 @@ describe("credentials (P-11) and origins (P-80)", () => {
   });
 });
 
+describe("a stream that is closed before it began", () => {
+  it("is told why, in place of welcome, and enters no room", async () => {
+    const backend = new HookedBackend();
+    const { hub, port } = await serve({ backend });
+    const gate = new Gate();
+    let waiting = 0;
+    backend.hook = (call, when) => {
+      if (call !== "subscribe" || when !== "before") return undefined;
+      waiting++;
+      return gate.passed;
+    };
+    const asked = ask(port, ["a", "b"], { token });
+    await eventually(() => waiting === 2);
+    await hub.user("ann").disconnect();
+    const reader = await asked;
+    expect(reader.status).toBe(200);
+    await reader.expect({ type: "closed", code: 4003 });
+    await reader.ended();
+    gate.open();
+    await eventually(() => hub.counts().rooms === 0);
+    expect(reader.pending()).toEqual([]);
+  });
+});
+
 describe("a peer that goes before it has its stream", () => {
   it("is in no room, and leaves nothing", async () => {
     const backend = new HookedBackend();
