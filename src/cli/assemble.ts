@@ -85,10 +85,16 @@ function firstOf(ways: readonly Authenticate[]): Authenticate {
   const [only] = ways;
   if (ways.length === 1 && only !== undefined) return only;
   return async (credentials, request) => {
+    let failure: unknown;
     for (const way of ways) {
-      const identity = await way(credentials, request);
-      if (identity !== undefined) return identity;
+      try {
+        const identity = await way(credentials, request);
+        if (identity !== undefined) return identity;
+      } catch (error) {
+        failure ??= error;
+      }
     }
+    if (failure !== undefined) throw failure;
     return undefined;
   };
 }

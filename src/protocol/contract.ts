@@ -118,7 +118,7 @@ export function compilePattern(pattern: string): Matcher {
 }
 
 function literal(segment: string, pattern: string): string {
-  if (segment === "" || segment.includes("*") || segment.startsWith(":")) {
+  if (segment === "" || /[*{}]/.test(segment) || segment.startsWith(":")) {
     throw new TypeError(`room pattern ${pattern}: a segment is text, :name, or ** as the last one`);
   }
   return segment.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);

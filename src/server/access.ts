@@ -28,7 +28,8 @@ export async function accessTo(
   if (found === undefined) throw new Refused("unknown_room", "there is no such room");
   const { kind, params } = found;
   const { user } = who.identity;
-  const answer = (await kind.handlers.authorize?.({ room, params, user, ...who })) ?? true;
+  const { authorize } = kind.handlers;
+  const answer = authorize === undefined ? true : checked(await authorize({ room, params, user, ...who }));
   if (answer === false) throw forbidden();
   const rights = new Set(
     allRights.filter((right) => granted.has(right) && (answer === true || answer.includes(right))),
@@ -41,4 +42,10 @@ export async function accessTo(
 
 export function forbidden(): Refused {
   return new Refused("forbidden", "not allowed");
+}
+
+/** An `authorize` that forgets to answer must not let everyone in. */
+function checked(answer: boolean | readonly Right[]): boolean | readonly Right[] {
+  if (typeof answer === "boolean" || Array.isArray(answer)) return answer;
+  throw new TypeError(`authorize must answer true, false or a list of rights, got ${typeof answer}`);
 }

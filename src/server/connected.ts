@@ -14,6 +14,8 @@ export interface Connected extends Requester {
   retryAfterMs: number;
   /** Ends a membership from the server's side; `left` is the room's last frame. */
   expel(room: Room, reason: ExpelReason): void;
+  /** Takes no more requests; those that were read are still answered (P-53). */
+  stopReading(): void;
   /** Cuts the socket, whatever still waits. */
   terminate(): void;
 }

@@ -118,10 +118,21 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
     this.outbox.flush();
     // Writing can have found the reader too slow, which closed it.
     if (this.closed) return;
+    const wasOpen = this.isOpen;
     this.#end(code);
+    if (!wasOpen) {
+      // It has said goodbye and reads nothing: what waits for it would wait for ever.
+      this.socket.terminate();
+      return;
+    }
     this.socket.close(code, reason);
     // After our close frame all that comes is thrown away, and a peer that never answers is cut by `ws`.
     this.socket.resume();
+  }
+
+  /** Takes no more requests; those that were read are still answered (P-53). */
+  stopReading(): void {
+    this.socket.pause();
   }
 
   expel(room: Room, reason: ExpelReason): void {

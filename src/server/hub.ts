@@ -5,10 +5,11 @@ import type { Backend } from "../backends/backend.ts";
 import { memory } from "../backends/memory/index.ts";
 import { closeCodes } from "../protocol/codes.ts";
 import { openContract, type Contract, type PatternOf, type RoomNameOf } from "../protocol/contract.ts";
-import { personalRoom } from "../protocol/names.ts";
+import { isName, maxUserBytes, personalRoom } from "../protocol/names.ts";
 import { Admission, type CheckCredentials } from "./admission.ts";
 import { takePath } from "./attach.ts";
 import type { Authenticate, Credentials, Identity, RequestFacts } from "./auth/identity.ts";
+import { checkIdentity } from "./auth/check-identity.ts";
 import { checkOrigins } from "./auth/origin.ts";
 import { createRevocations, type Revocations } from "./auth/revocations.ts";
 import { createTickets, type Tickets } from "./auth/tickets.ts";
@@ -205,6 +206,7 @@ export class Hub<C extends Contract = Contract> {
 
   /** A user on all devices. */
   user(name: string): UserHandle<C> {
+    if (!isName(name, maxUserBytes)) throw new TypeError("a user's name is 1 to 254 bytes of NFC, by P-13");
     return new UserHandle(this.#handles, name, personalRoom(name));
   }
 
@@ -233,12 +235,12 @@ export class Hub<C extends Contract = Contract> {
    * these do. Throws or rejects where it cannot be told now.
    */
   authenticate(credentials: Credentials, request: RequestFacts): Identity | undefined | Promise<Identity | undefined> {
-    const found =
-      credentials.kind === "ticket"
-        ? this.tickets.redeem(credentials.token)
-        : this.#options.auth?.(credentials, request);
-    const check = (identity: Identity | undefined): ReturnType<Authenticate> =>
-      identity === undefined ? undefined : this.#revocations.unlessRevoked(identity);
+    const isTicket = credentials.kind === "ticket";
+    const found = isTicket ? this.tickets.redeem(credentials.token) : this.#options.auth?.(credentials, request);
+    const check = (answer: Identity | null | undefined): ReturnType<Authenticate> => {
+      const identity = checkIdentity(answer, { nowMs: this.#clock.now(), mayBeAnonymous: isTicket });
+      return identity === undefined ? undefined : this.#revocations.unlessRevoked(identity);
+    };
     return isLater(found) ? Promise.resolve(found).then(check) : check(found);
   }
 

@@ -9,7 +9,7 @@ const congestedShare = 0.25;
 const joinBytes = 65_536;
 
 /** `ws` does not tell when its compressor has caught up, so that is looked at so often. */
-const deflatedPollMs = 10;
+const pollMs = 10;
 
 /** The connection that an outbox writes for. */
 export interface OutboxOwner {
@@ -108,10 +108,8 @@ export class Outbox implements Flushable {
   /** Writes what was pushed, and resolves when the socket has taken enough of it for more, or is gone. */
   async drained(): Promise<void> {
     this.flush();
-    const { stream, compressor } = this.#owner;
-    const deflated = compressor !== undefined;
-    // A stream that holds less than its own mark never says `drain`; what waits in it is little.
-    while (this.congested && !this.#closed && (deflated || stream.writableNeedDrain)) {
+    // A socket that is closing takes nothing more: to wait for it would be to wait for ever, or to spin.
+    while (this.congested && !this.#closed && this.#owner.isOpen) {
       await (this.#draining ??= this.#nextDrain());
     }
   }
@@ -125,7 +123,8 @@ export class Outbox implements Flushable {
         this.#draining = undefined;
         resolve();
       };
-      if (compressor !== undefined) setTimeout(done, deflatedPollMs);
+      // A stream that holds less than its own mark never says `drain`, and `ws` never tells when it has compressed.
+      if (compressor !== undefined || !stream.writableNeedDrain) setTimeout(done, pollMs);
       else stream.on("drain", done).on("close", done);
     });
   }

@@ -3,6 +3,7 @@ import type { Appended, Backend, KeyFacts, KeyRef, RoomRef } from "../backends/b
 import { formatCursor } from "../protocol/cursor.ts";
 import { decodeJson, encodeBody, encodeJson, encodeSignal, encodeUnkept, messagePrefix } from "../protocol/encode.ts";
 import type { Json } from "../protocol/json.ts";
+import { isName, isToken, maxUserBytes } from "../protocol/names.ts";
 import { schemaOf, validate, type RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
 import type { Handled } from "./handlers.ts";
@@ -62,6 +63,7 @@ export class Publisher {
    */
   async submit(publication: Publication): Promise<Submitted> {
     const { kind, event, key } = publication;
+    checkNames(publication);
     const schema = schemaOf(kind.spec.events, event);
     const ref = refOf(publication.room, kind);
     const facts = key === undefined ? undefined : { ...key, fingerprint: fingerprint(event, publication.data) };
@@ -78,6 +80,7 @@ export class Publisher {
   /** Passes a signal on to everyone in the room but `except`, and forgets it (P-34). */
   async signal(signal: Omit<Publication, "key" | "handle" | "mayAppend">): Promise<void> {
     const { room, kind, event, from, except } = signal;
+    checkNames(signal);
     const data = await validate(schemaOf(kind.spec.signals, event), signal.data);
     const frame = encodeSignal({ room, event, dataJson: encodeJson(data), from, at: this.#clock.now() });
     this.#backend.relay(refOf(room, kind), encodeRelay("signal", except, frame));
@@ -149,6 +152,13 @@ function published(done: Appended, result: Json | undefined): Published {
   if (done.kind === "duplicate") return duplicateOf(done);
   const { epoch, offset } = done;
   return { offset, cursor: formatCursor({ epoch, offset }), ...(result !== undefined && { result }) };
+}
+
+/** What clients send was checked when it was read; the app's own words go to the same readers. */
+function checkNames({ event, from, key }: { event: string; from: string | undefined; key?: KeyRef | undefined }): void {
+  if (typeof event !== "string" || !isToken(event)) throw new TypeError("event must be 1 to 64 characters (P-5)");
+  if (key !== undefined && !isToken(key.key)) throw new TypeError("key must be 1 to 64 characters (P-31)");
+  if (from !== undefined && !isName(from, maxUserBytes)) throw new TypeError("from must be a user's name (P-13)");
 }
 
 function conflict(): Refused {

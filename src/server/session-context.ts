@@ -13,6 +13,8 @@ export interface SessionContext extends RequestContext {
 /** The connection that a session speaks for. */
 export interface SessionPeer extends Requester {
   readonly address: string;
+  /** Whether the socket takes what is sent; a peer that has said goodbye does not. */
+  readonly isOpen: boolean;
   /** Takes over the renewed credentials and their expiry. */
   renewed(identity: Identity): void;
 }

@@ -157,7 +157,8 @@ export class Session implements RenewalEvents {
     const { outbox } = this.#peer;
     await outbox.drained();
     const text = await read();
-    while (outbox.congested && !this.#peer.closed) await outbox.drained();
+    // Others may have waited for the same room, so it is looked at again without an await before the page is sent.
+    while (outbox.congested && this.#peer.isOpen) await outbox.drained();
     this.#peer.send(text);
     outbox.flush();
   }

@@ -108,6 +108,103 @@ describe("an app's parts that fail", () => {
   });
 });
 
+describe("what an app's parts answer", () => {
+  it.each([undefined, null, "publish", 1])("as `authorize`, %j lets nobody in", async (answer) => {
+    const { hub, connect } = await serve();
+    hub.on("**", { authorize: () => answer as never });
+    const ann = await connect("ann");
+    ann.send({ type: "join", id: "1", room: "r" });
+    await ann.expect({ type: "error", re: "1", code: "internal" });
+    expect(hub.room("r").size).toBe(0);
+  });
+
+  it.each([
+    [{ user: "~ann" }, 1013],
+    [{ user: "" }, 1013],
+    [{ user: "a\0" }, 1013],
+    [{ user: 5 }, 1013],
+    [{}, 1013],
+    [{ user: "ann", expiresAt: "soon" }, 1013],
+    [{ user: "ann", rooms: { a: ["fly"] } }, 1013],
+    [{ user: "ann", expiresAt: 1 }, 4001],
+    [null, 4001],
+  ])("as `auth`, %j closes with %i", async (identity, code) => {
+    const { port } = await serve({ auth: () => identity as never });
+    const ann = await open(port, { query: { token: "t" } });
+    await ann.expect({ type: "error" });
+    expect((await ann.closed()).code).toBe(code);
+  });
+});
+
+describe("what the app itself sends", () => {
+  it.each([
+    ["", {}],
+    ["e".repeat(65), {}],
+    [5, {}],
+    ["e", { key: "" }],
+    ["e", { key: "k".repeat(65) }],
+    ["e", { from: "\u001b[2J" }],
+  ])("event %j with %j is a TypeError, and nothing is kept", async (event, options) => {
+    const { hub } = await serve();
+    await expect(hub.room("r").publish(event as string, 1, options)).rejects.toThrow(TypeError);
+    expect(await hub.room("r").history()).toEqual([]);
+  });
+
+  it("goes to users that can exist", async () => {
+    const { hub } = await serve();
+    expect(() => hub.user("x\0")).toThrow(/a user's name/);
+  });
+});
+
+describe("a client that says goodbye and reads nothing", () => {
+  it("with pages under way does not hold up anyone", async () => {
+    const { hub, port, member } = await serve({ limits: { requestsPerS: 10_000 } });
+    hub.on("**", { publish: { slow: () => new Promise((resolve) => setTimeout(resolve, 300)) } });
+    for (let i = 0; i < 30; i++) await hub.room("big").publish("e", large);
+    await hub.room("r").publish("e", large);
+    const rude = await open(port, { query: { token: "rude" } });
+    await rude.expect({ type: "welcome" });
+    rude.send({ type: "join", id: "0", room: "r" });
+    await rude.expect({ type: "joined" });
+    rude.socket.pause();
+    rude.send({ type: "publish", id: "1", room: "r", event: "slow" });
+    rude.send({ type: "history", id: "2", room: "r", limit: 1 });
+    for (let i = 0; i < 60; i++) rude.send({ type: "history", id: `h${i}`, room: "big", limit: 100 });
+    const raw = (rude.socket as unknown as { _socket: { end(): void } })._socket;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    raw.end();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const ann = await member("ann", "r2");
+    ann.send({ type: "ping", id: "p" });
+    await ann.expect({ type: "pong", re: "p" });
+    expect(hub.counts().connections).toBeGreaterThan(0);
+  });
+});
+
+describe("a shutdown", () => {
+  it("answers all that was read, also on connections that never pause", async () => {
+    const { hub, member } = await serve({ limits: { requestsPerS: 10_000 } });
+    hub.on("**", { publish: { e: () => new Promise((resolve) => setTimeout(resolve, 5)) } });
+    const busy = await Promise.all(Array.from({ length: 5 }, (_, i) => member(`u${i}`, `r${i}`)));
+    const timers = busy.map((peer, i) => {
+      let n = 0;
+      return setInterval(
+        () => peer.isOpen && peer.send({ type: "publish", id: `${n++}`, room: `r${i}`, event: "e" }),
+        2,
+      );
+    });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await hub.close({ drainMs: 200 });
+    timers.forEach(clearInterval);
+    const frames = busy.map((peer) => peer.pending());
+    const count = (type: string): number[] => frames.map((all) => all.filter((frame) => frame["type"] === type).length);
+    const acked = count("ack");
+    expect(acked.every((some) => some > 0)).toBe(true);
+    // Every message that came back was acknowledged too, and none was kept that was not.
+    expect(acked).toEqual(count("message"));
+  });
+});
+
 describe("while an `auth` is being checked", () => {
   it("a refusal keeps its place among its room's answers", async () => {
     let calls = 0;

@@ -59,11 +59,11 @@ describe("a reader that stops reading while 10 MB a second come", () => {
     const logBytes = 600 * payload.length;
     expect(server.rssBytes() - before - logBytes).toBeLessThan(64 * megabyte);
     expect(p99Ms).toBeLessThan(2 * usualMs + 25);
-    const { joined } = await member("watcher", "stalled");
+    const { peer: watcher, joined } = await member("watcher", "stalled");
     expect(joined["members"]).toBe(4);
     stalled.socket.resume();
     expect([4200, undefined]).toContain(await stalled.closeCode());
-    for (const peer of [publisher, reader]) peer.destroy();
+    for (const peer of [publisher, reader, watcher]) peer.destroy();
   });
 
   it("is told 4200, and resumes from where it was (P-61)", async () => {

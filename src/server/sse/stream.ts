@@ -150,6 +150,9 @@ export class Stream implements Connected, OutboxOwner {
     this.#logLeave(this.#context.requests.expel(this, room, reason));
   }
 
+  /** A stream sends no requests. */
+  stopReading(): void {}
+
   terminate(): void {
     this.stream.destroy();
   }
