@@ -10,6 +10,8 @@ import { maxHistoryPage, shortHistoryMs } from "../../src/protocol/limits.ts";
 import { maxRoomBytes, maxTokenCharacters, maxUserBytes } from "../../src/protocol/names.ts";
 import { maxPatternCharacters, maxRoomPatterns } from "../../src/server/auth/rights.ts";
 import { defaultLimits } from "../../src/server/options.ts";
+import { maxIdBytes } from "../../src/server/sse/cursors.ts";
+import { maxStreamRooms } from "../../src/server/sse/request.ts";
 import { readPage, root, tableUnder } from "./markdown.ts";
 
 const client = readPage("docs/client.md");
@@ -187,6 +189,8 @@ describe("fixed bounds", () => {
     "patterns in a claim rooms": maxRoomPatterns,
     "a pattern, characters": maxPatternCharacters,
     "a token, characters": constant("src/server/auth/jwt.ts", "maxTokenCharacters"),
+    "rooms of a stream over [SSE](sse.md)": maxStreamRooms,
+    "Last-Event-ID, bytes": maxIdBytes,
   };
 
   it("are those of the code", () => {
