@@ -85,13 +85,13 @@ function firstOf(ways: readonly Authenticate[]): Authenticate {
   const [only] = ways;
   if (ways.length === 1 && only !== undefined) return only;
   return async (credentials, request) => {
-    let failure: unknown;
+    let failure: Error | undefined;
     for (const way of ways) {
       try {
         const identity = await way(credentials, request);
         if (identity !== undefined) return identity;
       } catch (error) {
-        failure ??= error;
+        failure ??= error instanceof Error ? error : new Error("credentials cannot be checked", { cause: error });
       }
     }
     if (failure !== undefined) throw failure;

@@ -115,6 +115,8 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
   /** P-61. What was sent before goes out first; nothing is sent or taken after. */
   close(code: number, reason: string): void {
     if (this.closed) return;
+    // What its rooms have for it in this turn goes out with the rest; to one who may see no more, nothing.
+    if (!leavesAtOnce(code)) for (const room of this.joined.values()) room.settle(this);
     this.outbox.flush();
     // Writing can have found the reader too slow, which closed it.
     if (this.closed) return;

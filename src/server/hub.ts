@@ -1,13 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { Backend } from "../backends/backend.ts";
 import { memory } from "../backends/memory/index.ts";
-import { closeCodes } from "../protocol/codes.ts";
 import { openContract, type Contract, type PatternOf, type RoomNameOf } from "../protocol/contract.ts";
 import { isName, maxUserBytes, personalRoom } from "../protocol/names.ts";
-import { Admission, type CheckCredentials } from "./admission.ts";
-import { takePath } from "./attach.ts";
 import type { Authenticate, Credentials, Identity, RequestFacts } from "./auth/identity.ts";
 import { checkIdentity } from "./auth/check-identity.ts";
 import { checkOrigins } from "./auth/origin.ts";
@@ -16,29 +12,19 @@ import { createTickets, type Tickets } from "./auth/tickets.ts";
 import { Calls } from "./calls.ts";
 import { Catalog } from "./catalog.ts";
 import { systemClock, type Clock } from "./clock.ts";
-import type { Connected } from "./connected.ts";
-import { Connection } from "./connection.ts";
 import { Connections } from "./connections.ts";
-import { Door } from "./door.ts";
-import { drain } from "./drain.ts";
+import { Entrances, type Listening } from "./entrances.ts";
 import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
-import { Heartbeat } from "./heartbeat.ts";
-import { makeHttpServer } from "./http-server.ts";
-import { idMaker } from "./ids.ts";
 import { isLater } from "./later.ts";
 import { safeLogger } from "./logging.ts";
 import { defaultKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
 import { Publisher } from "./publisher.ts";
-import { Requests, type RequestContext } from "./requests.ts";
+import type { RequestContext } from "./requests.ts";
 import { Rooms } from "./rooms.ts";
-import { StreamDoor } from "./sse/door.ts";
-import { EventEncoder } from "./sse/events.ts";
 import { Turn } from "./turn.ts";
-import { notNow, refusePlainRequest, respondRefusal, writeRefusal } from "./upgrade.ts";
 
 const defaultDrainMs = 5_000;
-const defaultPath = "/ws";
 
 /** A hub's parts that a test may replace. */
 export interface HubSurroundings {
@@ -66,21 +52,15 @@ export class Hub<C extends Contract = Contract> {
   readonly #catalog: Catalog;
   readonly #connections: Connections = new Connections();
   readonly #rooms: Rooms;
-  readonly #heartbeat: Heartbeat;
   readonly #revocations: Revocations;
-  readonly #door: Door;
-  readonly #streams: StreamDoor;
   readonly #handles: HandleContext;
-  readonly #detach: Set<() => void> = new Set();
-  /** Servers that `listen` made. */
-  readonly #servers: Set<Server> = new Set();
+  readonly #entrances: Entrances;
   #started: Promise<void> | undefined;
   #isOpen = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: HubOptions<C>, surroundings: Partial<HubSurroundings>) {
     checkOrigins(options.origins ?? []);
-    checkPath(options.path ?? defaultPath);
     this.#options = options;
     this.limits = resolveLimits(options.limits);
     this.#clock = surroundings.clock ?? systemClock();
@@ -108,17 +88,19 @@ export class Hub<C extends Contract = Contract> {
     };
     this.#handles = { ...requests, connections: this.#connections, revocations: this.#revocations };
     this.calls = new Calls(this.#handles);
-    const asks = new Requests(requests);
-    const admission = this.#makeAdmission(requests, asks);
-    this.#heartbeat = new Heartbeat({
+    this.#entrances = new Entrances({
+      options,
+      limits: this.limits,
       clock,
-      pingMs: this.limits.pingMs,
-      connections: () => this.#sockets(),
-      authOverdue: (connection) => admission.overdue(connection),
+      logger: this.#logger,
+      connections: this.#connections,
+      turn,
+      requests,
+      check: (credentials, request) => this.authenticate(credentials, request),
+      start: () => this.start(),
+      isOpen: () => this.#isOpen,
+      draining: () => this.#closing !== undefined,
     });
-    const newId = idMaker(randomBytes);
-    this.#door = this.#makeDoor(turn, admission, newId);
-    this.#streams = this.#makeStreamDoor(turn, asks, newId);
   }
 
   /**
@@ -157,46 +139,12 @@ export class Hub<C extends Contract = Contract> {
    * the server's own.
    */
   attach(server: Server): { detach(): void } {
-    const restore = takePath(server, {
-      ownsUpgrade: (request) => this.#door.owns(request),
-      upgrade: (request, socket, head) => {
-        // Before the first await: a peer that resets must not end the process.
-        socket.on("error", ignore);
-        const upgrade = (): void => this.#door.upgrade(request, socket, head);
-        if (this.#isOpen) upgrade();
-        else this.start().then(upgrade, () => writeRefusal(socket, notNow("not ready")));
-      },
-      ownsRequest: (request) => this.#door.owns(request) || this.#streams.owns(request),
-      request: (request, response) => {
-        if (!this.#streams.owns(request)) return respondRefusal(response, refusePlainRequest(request));
-        const serve = (isReady: boolean): void => this.#streams.serve(request, response, isReady);
-        if (this.#isOpen) return serve(true);
-        void this.start().then(
-          () => serve(true),
-          () => serve(false),
-        );
-      },
-    });
-    const detach = (): void => {
-      if (this.#detach.delete(detach)) restore();
-    };
-    this.#detach.add(detach);
-    return { detach };
+    return this.#entrances.attach(server);
   }
 
   /** A server of its own: nothing but sockets and streams. `port` 0 or absent: any free one. */
-  async listen({ port = 0, host = "127.0.0.1" }: { port?: number; host?: string } = {}): Promise<Listening> {
-    await this.start();
-    const server = makeHttpServer((_request, response) => response.writeHead(404).end());
-    this.attach(server);
-    this.#servers.add(server);
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(port, host, resolve);
-    });
-    const address = server.address() as AddressInfo;
-    const name = address.family === "IPv6" ? `[${address.address}]` : address.address;
-    return { port: address.port, host: address.address, url: `http://${name}:${address.port}`, server };
+  listen(at: { port?: number; host?: string } = {}): Promise<Listening> {
+    return this.#entrances.listen(at);
   }
 
   /** A room, to publish into and to ask about. Any name that the contract has. */
@@ -266,119 +214,14 @@ export class Hub<C extends Contract = Contract> {
   }
 
   async #close(drainMs: number): Promise<void> {
-    await drain([...this.#connections.all()], { drainMs, random: Math.random });
-    // One that was let in while the others were sent away.
-    for (const connection of [...this.#connections.all()]) connection.close(closeCodes.restart, "restart");
-    this.#heartbeat.stop();
-    this.#streams.stop();
+    await this.#entrances.close(drainMs);
     this.#rooms.close();
-    for (const detach of [...this.#detach]) detach();
-    for (const server of this.#servers) server.close();
     if (this.#started === undefined) return;
     await this.#started.then(
       () => this.#backend.close(),
       () => undefined,
     );
   }
-
-  *#sockets(): Generator<Connection> {
-    for (const connection of this.#connections.all()) if (connection instanceof Connection) yield connection;
-  }
-
-  #makeAdmission(requests: RequestContext, asks: Requests): Admission {
-    const { anonymous = false, anonymousRooms, cookie, origins } = this.#options;
-    const check: CheckCredentials = (credentials, request) => this.authenticate(credentials, request);
-    return new Admission({
-      check,
-      anonymous,
-      anonymousRooms,
-      cookie,
-      origins,
-      randomBytes,
-      connections: this.#connections,
-      limits: this.limits,
-      clock: this.#clock,
-      logger: this.#logger,
-      session: {
-        ...requests,
-        requests: asks,
-        logger: this.#logger,
-        renew: async (token, { address }) => check({ kind: "renewal", token }, { ...noRequest, address }),
-      },
-    });
-  }
-
-  #makeDoor(turn: Turn, admission: Admission, newId: () => string): Door {
-    const { origins, path = defaultPath, deflate = false } = this.#options;
-    return new Door({
-      path,
-      origins,
-      limits: this.limits,
-      deflate,
-      connections: this.#connections,
-      connection: {
-        turn,
-        outboxBytes: this.limits.outboxBytes,
-        monotonic: this.#clock.monotonic,
-        graceMs: this.limits.graceMs,
-        ended: (connection, code) => this.#ended(connection, code),
-      },
-      admission,
-      newId,
-      draining: () => this.#closing !== undefined,
-      opened: (connection) => {
-        this.#heartbeat.wake();
-        this.#opened(connection);
-      },
-    });
-  }
-
-  #makeStreamDoor(turn: Turn, requests: Requests, newId: () => string): StreamDoor {
-    return new StreamDoor({
-      options: this.#options,
-      check: (credentials, request) => this.authenticate(credentials, request),
-      randomBytes,
-      clock: this.#clock,
-      limits: this.limits,
-      connections: this.#connections,
-      draining: () => this.#closing !== undefined,
-      stream: {
-        turn,
-        outboxBytes: this.limits.outboxBytes,
-        graceMs: this.limits.graceMs,
-        monotonic: this.#clock.monotonic,
-        random: Math.random,
-        encoder: new EventEncoder(),
-        requests,
-        logger: this.#logger,
-      },
-      newId,
-      opened: (stream) => this.#opened(stream),
-      ended: (stream, code) => this.#ended(stream, code),
-    });
-  }
-
-  #opened({ id, address }: Connected): void {
-    this.#logger.debug({ connection: id, address }, "connection opened");
-  }
-
-  #ended(connection: Connected, code: number): void {
-    this.#connections.remove(connection);
-    this.#logger.debug({ connection: connection.id, user: connection.user, code }, "connection ended");
-  }
-}
-
-function checkPath(path: string): void {
-  if (!/^(?:\/[^/?#\s]+)+$/.test(path))
-    throw new TypeError(`path must look like /ws or /app/ws, got ${JSON.stringify(path)}`);
-}
-
-/** Where a hub listens. */
-export interface Listening {
-  readonly port: number;
-  readonly host: string;
-  readonly url: string;
-  readonly server: Server;
 }
 
 export interface RoomsQuery {
@@ -391,8 +234,3 @@ export interface RoomsPage {
   readonly rooms: { room: string; members: number }[];
   readonly more: boolean;
 }
-
-/** A renewal comes by no request of its own, and to keep each connection's first one would cost a kilobyte each. */
-const noRequest: Omit<RequestFacts, "address"> = { path: "", query: new URLSearchParams(), headers: {} };
-
-function ignore(): void {}

@@ -1,7 +1,8 @@
 /** Fanfare's server: `createHub`, the contract, and ways to authenticate. */
 export { createHub, Hub } from "./hub.ts";
 export type { AnyHub, AnyRoomHandle, AnyUserHandle } from "./any-hub.ts";
-export type { HubSurroundings, Listening, RoomsPage, RoomsQuery } from "./hub.ts";
+export type { Listening } from "./entrances.ts";
+export type { HubSurroundings, RoomsPage, RoomsQuery } from "./hub.ts";
 export type { Caller, CallMessage, Calls } from "./calls.ts";
 export type { ConnectionHandle, RoomHandle, ServerPublishOptions, UserHandle } from "./handles.ts";
 export type {

@@ -136,7 +136,7 @@ export class Room implements RoomListener, Replayed {
     // One who was taken out while joining again has no stream that could go on.
     const start = entrance.start ?? (known === undefined ? fromNow : undefined);
     if (start !== undefined) this.#stopStream(membership);
-    this.#settle(peer);
+    this.settle(peer);
     peer.send(encodeFrame(this.#joined(membership, entrance)));
     if (membership.watches) this.#watchers.add(peer);
     else this.#watchers.remove(peer);
@@ -222,7 +222,8 @@ export class Room implements RoomListener, Replayed {
     this.#stream.remove(membership.peer);
   }
 
-  #settle(peer: Peer): void {
+  /** Hands the connection's outbox all that was pushed for it so far. */
+  settle(peer: Peer): void {
     this.#stream.settle(peer);
     this.#signals.settle(peer);
     this.#watchers.settle(peer);

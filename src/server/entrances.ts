@@ -1,0 +1,234 @@
+import { randomBytes } from "node:crypto";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { closeCodes } from "../protocol/codes.ts";
+import { Admission, type CheckCredentials } from "./admission.ts";
+import { takePath } from "./attach.ts";
+import type { RequestFacts } from "./auth/identity.ts";
+import type { Clock } from "./clock.ts";
+import type { Connected } from "./connected.ts";
+import { Connection } from "./connection.ts";
+import type { Connections } from "./connections.ts";
+import { Door } from "./door.ts";
+import { drain } from "./drain.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { makeHttpServer } from "./http-server.ts";
+import { idMaker } from "./ids.ts";
+import type { HubOptions, Limits, Logger } from "./options.ts";
+import { Requests, type RequestContext } from "./requests.ts";
+import { StreamDoor } from "./sse/door.ts";
+import { EventEncoder } from "./sse/events.ts";
+import type { Turn } from "./turn.ts";
+import { notNow, refusePlainRequest, respondRefusal, writeRefusal } from "./upgrade.ts";
+
+const defaultPath = "/ws";
+
+export interface EntrancesContext {
+  readonly options: Omit<HubOptions, "rooms">;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly connections: Connections;
+  readonly turn: Turn;
+  readonly requests: RequestContext;
+  readonly check: CheckCredentials;
+  /** Opens the backend; rejects where it cannot be opened now. */
+  readonly start: () => Promise<void>;
+  /** Whether it is open, so that no connect pays for a promise. */
+  readonly isOpen: () => boolean;
+  /** Whether new connections are turned away (P-15). */
+  readonly draining: () => boolean;
+}
+
+/** How connections come in and go: the servers and paths, the doors for sockets and streams, every deadline, the drain. */
+export class Entrances {
+  readonly #context: EntrancesContext;
+  readonly #heartbeat: Heartbeat;
+  readonly #door: Door;
+  readonly #streams: StreamDoor;
+  readonly #detach: Set<() => void> = new Set();
+  /** Servers that `listen` made. */
+  readonly #servers: Set<Server> = new Set();
+
+  /** Throws a TypeError on a path that no request could have. */
+  constructor(context: EntrancesContext) {
+    checkPath(context.options.path ?? defaultPath);
+    this.#context = context;
+    const asks = new Requests(context.requests);
+    const admission = this.#makeAdmission(asks);
+    this.#heartbeat = new Heartbeat({
+      clock: context.clock,
+      pingMs: context.limits.pingMs,
+      connections: () => this.#sockets(),
+      authOverdue: (connection) => admission.overdue(connection),
+    });
+    const newId = idMaker(randomBytes);
+    this.#door = this.#makeDoor(admission, newId);
+    this.#streams = this.#makeStreamDoor(asks, newId);
+  }
+
+  /**
+   * Takes the paths of the socket (`/ws` and below) and of streams (`/sse`) on a node:http server, and leaves all else to
+   * the server's own.
+   */
+  attach(server: Server): { detach(): void } {
+    const restore = takePath(server, {
+      ownsUpgrade: (request) => this.#door.owns(request),
+      upgrade: (request, socket, head) => {
+        // Before the first await: a peer that resets must not end the process.
+        socket.on("error", ignore);
+        const upgrade = (): void => this.#door.upgrade(request, socket, head);
+        if (this.#context.isOpen()) upgrade();
+        else this.#context.start().then(upgrade, () => writeRefusal(socket, notNow("not ready")));
+      },
+      ownsRequest: (request) => this.#door.owns(request) || this.#streams.owns(request),
+      request: (request, response) => {
+        if (!this.#streams.owns(request)) return respondRefusal(response, refusePlainRequest(request));
+        const serve = (isReady: boolean): void => this.#streams.serve(request, response, isReady);
+        if (this.#context.isOpen()) return serve(true);
+        void this.#context.start().then(
+          () => serve(true),
+          () => serve(false),
+        );
+      },
+    });
+    const detach = (): void => {
+      if (this.#detach.delete(detach)) restore();
+    };
+    this.#detach.add(detach);
+    return { detach };
+  }
+
+  /** A server of its own: nothing but sockets and streams. `port` 0 or absent: any free one. */
+  async listen({ port = 0, host = "127.0.0.1" }: { port?: number; host?: string } = {}): Promise<Listening> {
+    await this.#context.start();
+    const server = makeHttpServer((_request, response) => response.writeHead(404).end());
+    this.attach(server);
+    this.#servers.add(server);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, host, resolve);
+    });
+    const address = server.address() as AddressInfo;
+    const name = address.family === "IPv6" ? `[${address.address}]` : address.address;
+    return { port: address.port, host: address.address, url: `http://${name}:${address.port}`, server };
+  }
+
+  /** Sends everyone away, and lets go of all servers (P-53). */
+  async close(drainMs: number): Promise<void> {
+    const { connections } = this.#context;
+    await drain([...connections.all()], { drainMs, random: Math.random });
+    // One that was let in while the others were sent away.
+    for (const connection of [...connections.all()]) connection.close(closeCodes.restart, "restart");
+    this.#heartbeat.stop();
+    this.#streams.stop();
+    for (const detach of [...this.#detach]) detach();
+    for (const server of this.#servers) server.close();
+  }
+
+  *#sockets(): Generator<Connection> {
+    for (const connection of this.#context.connections.all()) if (connection instanceof Connection) yield connection;
+  }
+
+  #makeAdmission(asks: Requests): Admission {
+    const { options, check, connections, limits, clock, logger, requests } = this.#context;
+    const { anonymous = false, anonymousRooms, cookie, origins } = options;
+    return new Admission({
+      check,
+      anonymous,
+      anonymousRooms,
+      cookie,
+      origins,
+      randomBytes,
+      connections,
+      limits,
+      clock,
+      logger,
+      session: {
+        ...requests,
+        requests: asks,
+        logger,
+        renew: async (token, { address }) => check({ kind: "renewal", token }, { ...noRequest, address }),
+      },
+    });
+  }
+
+  #makeDoor(admission: Admission, newId: () => string): Door {
+    const { options, limits, clock, connections, turn, draining } = this.#context;
+    const { origins, path = defaultPath, deflate = false } = options;
+    return new Door({
+      path,
+      origins,
+      limits,
+      deflate,
+      connections,
+      connection: {
+        turn,
+        outboxBytes: limits.outboxBytes,
+        monotonic: clock.monotonic,
+        graceMs: limits.graceMs,
+        ended: (connection, code) => this.#ended(connection, code),
+      },
+      admission,
+      newId,
+      draining,
+      opened: (connection) => {
+        this.#heartbeat.wake();
+        this.#opened(connection);
+      },
+    });
+  }
+
+  #makeStreamDoor(asks: Requests, newId: () => string): StreamDoor {
+    const { options, limits, clock, logger, connections, turn, check, draining } = this.#context;
+    return new StreamDoor({
+      options,
+      check,
+      randomBytes,
+      clock,
+      limits,
+      connections,
+      draining,
+      stream: {
+        turn,
+        outboxBytes: limits.outboxBytes,
+        graceMs: limits.graceMs,
+        monotonic: clock.monotonic,
+        random: Math.random,
+        encoder: new EventEncoder(),
+        requests: asks,
+        logger,
+      },
+      newId,
+      opened: (stream) => this.#opened(stream),
+      ended: (stream, code) => this.#ended(stream, code),
+    });
+  }
+
+  #opened({ id, address }: Connected): void {
+    this.#context.logger.debug({ connection: id, address }, "connection opened");
+  }
+
+  #ended(connection: Connected, code: number): void {
+    this.#context.connections.remove(connection);
+    this.#context.logger.debug({ connection: connection.id, user: connection.user, code }, "connection ended");
+  }
+}
+
+function checkPath(path: string): void {
+  if (!/^(?:\/[^/?#\s]+)+$/.test(path))
+    throw new TypeError(`path must look like /ws or /app/ws, got ${JSON.stringify(path)}`);
+}
+
+/** Where a hub listens. */
+export interface Listening {
+  readonly port: number;
+  readonly host: string;
+  readonly url: string;
+  readonly server: Server;
+}
+
+/** A renewal comes by no request of its own, and to keep each connection's first one would cost a kilobyte each. */
+const noRequest: Omit<RequestFacts, "address"> = { path: "", query: new URLSearchParams(), headers: {} };
+
+function ignore(): void {}
