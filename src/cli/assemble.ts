@@ -68,8 +68,22 @@ function authentication(
   return ways.length === 0 ? undefined : firstOf(ways);
 }
 
+/** A file that cannot be read now is a mistake in the command; a server that cannot be reached may come back. */
 function jwksOf(jwks: string, rights: { defaultRooms?: string[] }): Authenticate {
+  if (jwks.startsWith("file:")) {
+    try {
+      JSON.parse(readFileSync(new URL(jwks), "utf8"));
+    } catch (error) {
+      throw new UsageError(`--jwks cannot be read: ${oneLine(error)}`);
+    }
+  }
   return checked(() => jwt({ jwks, ...rights }));
+}
+
+/** HS256 with fewer bits than its hash can be guessed by one who has seen a token (RFC 7518, section 3.2). */
+export function weakSecretWarning({ secret, dev }: Pick<ServeSettings, "secret" | "dev">): string | undefined {
+  if (secret === undefined || dev || Buffer.byteLength(secret) >= 32) return undefined;
+  return "the secret is shorter than 32 bytes: whoever sees a token can guess it";
 }
 
 function checked(make: () => Authenticate): Authenticate {

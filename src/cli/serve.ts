@@ -5,7 +5,7 @@ import type { Operation } from "../http/answer.ts";
 import { httpApi, listener } from "../http/node.ts";
 import { makeHttpServer } from "../server/http-server.ts";
 import { createHub, type Hub, type HubOptions } from "../server/index.ts";
-import { chooseBackend, hubOptions } from "./assemble.ts";
+import { chooseBackend, hubOptions, weakSecretWarning } from "./assemble.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { devOperations, devWarning, randomSecret } from "./dev.ts";
 import { Failure, type Io, oneLine, red } from "./io.ts";
@@ -20,6 +20,9 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
   const devSecret = settings.dev ? (settings.secret ?? randomSecret()) : undefined;
   const options = hubOptions(settings, config, { backend: await chooseBackend(settings, config), logger, devSecret });
   if (settings.dev) io.stderr.write(`${red(devWarning, io.stderr)}\n`);
+
+  const weakness = weakSecretWarning(settings);
+  if (weakness !== undefined) logger.warn(weakness);
 
   const hub = await startHub(options, config);
   const extra: readonly Operation[] = devSecret === undefined ? [] : await devOperations(devSecret);

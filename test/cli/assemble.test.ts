@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { hubOptions } from "../../src/cli/assemble.ts";
+import { hubOptions, weakSecretWarning } from "../../src/cli/assemble.ts";
 import type { Config } from "../../src/cli/config.ts";
 import { UsageError } from "../../src/cli/flags.ts";
 import { readServeSettings } from "../../src/cli/settings.ts";
@@ -44,6 +44,22 @@ describe("who may connect", () => {
     expect(assemble(["--anonymous=false", "--secret", "a"], { anonymous: true }).anonymous).toBe(false);
     const config: Config = { anonymous: true, anonymousRooms: ["lobby"] };
     expect(assemble([], config)).toMatchObject({ anonymous: true, anonymousRooms: ["lobby"] });
+  });
+});
+
+describe("how tokens are checked", () => {
+  test("by a key set that is no file: refused at once", () => {
+    expect(() => assemble(["--jwks", "file:///none.json"])).toThrow(UsageError);
+    expect(() => assemble(["--jwks", "file:///none.json"])).toThrow("--jwks cannot be read: ENOENT");
+  });
+
+  test.each([
+    [["--secret", "a".repeat(31)], true],
+    [["--secret", "a".repeat(32)], false],
+    [["--secret", "a", "--dev"], false],
+    [["--anonymous"], false],
+  ])("%j warns of a weak secret: %j", (args, warns) => {
+    expect(weakSecretWarning(readServeSettings(args, {})) !== undefined).toBe(warns);
   });
 });
 
