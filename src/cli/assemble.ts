@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { type Authenticate, type Backend, type HubOptions, jwt, type Logger, memory } from "../server/index.ts";
 import type { Config } from "./config.ts";
 import { UsageError } from "./flags.ts";
