@@ -22,7 +22,7 @@ const mayUse: Readonly<Record<string, readonly string[]>> = {
   protocol: ["@standard-schema/spec"],
   backends: ["lmdb", "node"],
   client: ["@standard-schema/spec"],
-  server: ["@standard-schema/spec", "fast-jwt", "jose", "ws", "node"],
+  server: ["@standard-schema/spec", "fast-jwt", "jose", "prom-client", "ws", "node"],
   testing: ["vitest", "node"],
   http: ["node"],
   cli: ["citty", "pino", "node"],

@@ -1,9 +1,11 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Logger as Pino, pino, stdSerializers } from "pino";
+import { type Logger as Pino, pino } from "pino";
 import type { Operation } from "../http/answer.ts";
+import { metricsOperation } from "../http/metrics.ts";
 import { httpApi, listener } from "../http/node.ts";
 import { makeHttpServer } from "../server/http-server.ts";
+import { errorFacts } from "../server/logging.ts";
 import { createHub, type Hub, type HubOptions } from "../server/index.ts";
 import { chooseBackend, hubOptions, weakSecretWarning } from "./assemble.ts";
 import { type Config, loadConfig } from "./config.ts";
@@ -25,7 +27,8 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
   if (weakness !== undefined) logger.warn(weakness);
 
   const hub = await startHub(options, config);
-  const extra: readonly Operation[] = devSecret === undefined ? [] : await devOperations(devSecret);
+  const dev: readonly Operation[] = devSecret === undefined ? [] : await devOperations(devSecret);
+  const extra = [metricsOperation(hub), ...dev];
   const server = makeHttpServer();
   const answer = httpApi(hub, {
     ...(options.origins === undefined ? {} : { origins: options.origins }),
@@ -47,7 +50,7 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
       logger.info({ signal, drainMs: settings.drainMs }, "closing");
       return close(hub, server, settings.drainMs);
     },
-    (error) => logger.error({ error }, "the shutdown failed"),
+    (error) => logger.error({ error: errorFacts(error) }, "the shutdown failed"),
   );
 }
 
@@ -58,7 +61,6 @@ function makeLogger(settings: ServeSettings): Pino {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
-    serializers: { error: stdSerializers.err },
   });
 }
 

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../protocol/codes.ts";
 import type { Issue } from "../protocol/frames.ts";
+import { errorFacts } from "../server/logging.ts";
 import { BackendUnavailable, Refused } from "../server/index.ts";
 
 /** What an answer may tell besides code and message (P-60). */
@@ -102,7 +103,7 @@ export function errorBody({ code, message, details }: HttpError): object {
 
 /** Tells the operator of what the caller cannot mend. Names neither the address nor anything else that came in. */
 export function logFailure(logger: FailureLogger | undefined, method: string | undefined, error: HttpError): void {
-  const facts = { method, status: error.status, error: error.cause };
+  const facts = { method, status: error.status, error: errorFacts(error.cause) };
   if (error.status === 503) logger?.warn(facts, "an HTTP call could not be answered");
   else if (error.status >= 500) logger?.error(facts, "an HTTP call failed");
 }

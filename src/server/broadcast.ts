@@ -1,3 +1,4 @@
+import { Delivered } from "./metrics/counts.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Flushable, Turn } from "./turn.ts";
 import { frameText, frameTexts } from "./wire.ts";
@@ -17,14 +18,16 @@ export class Broadcast<L extends Listener> implements Flushable {
   readonly listeners: Set<L> = new Set();
   readonly #turn: Turn;
   readonly #droppable: boolean;
+  readonly #delivered: Delivered;
   #texts: string[] = [];
   /** Listeners that have been given, or must not get, the first so many of `#texts`. */
   #given: Map<L, number> = new Map();
 
   /** `droppable`: a listener whose outbox is congested is passed over (signals, P-34). */
-  constructor(turn: Turn, droppable: boolean) {
+  constructor(turn: Turn, droppable: boolean, delivered: Delivered = new Delivered()) {
     this.#turn = turn;
     this.#droppable = droppable;
+    this.#delivered = delivered;
   }
 
   /** The listener gets what is pushed from now on. */
@@ -44,7 +47,7 @@ export class Broadcast<L extends Listener> implements Flushable {
   settle(listener: L): void {
     const from = this.#given.get(listener) ?? 0;
     if (from >= this.#texts.length || !this.listeners.has(listener)) return;
-    this.#give(listener, frameTexts(this.#texts.slice(from)).bytes);
+    this.#give(listener, frameTexts(this.#texts.slice(from)).bytes, this.#texts.length - from);
     this.#given.set(listener, this.#texts.length);
   }
 
@@ -64,15 +67,31 @@ export class Broadcast<L extends Listener> implements Flushable {
     this.#texts = [];
     if (given.size > 0) this.#given = new Map();
     const { bytes, starts } = frameTexts(texts);
+    if (given.size === 0 && !this.#droppable) {
+      this.#giveAll(bytes, texts.length);
+      return;
+    }
     for (const listener of this.listeners) {
-      const from = given.size === 0 ? 0 : (given.get(listener) ?? 0);
-      if (from === 0) this.#give(listener, bytes);
-      else if (from < texts.length) this.#give(listener, bytes.subarray(starts[from]));
+      const from = given.get(listener) ?? 0;
+      if (from === 0) this.#give(listener, bytes, texts.length);
+      else if (from < texts.length) this.#give(listener, bytes.subarray(starts[from]), texts.length - from);
     }
   }
 
-  #give(listener: L, bytes: Buffer): void {
-    if (this.#droppable && listener.outbox.congested) return;
+  /** Counted once for all: this is what a message in a large room goes through. */
+  #giveAll(bytes: Buffer, frames: number): void {
+    for (const listener of this.listeners) listener.outbox.push(bytes);
+    this.#delivered.frames += frames * this.listeners.size;
+    this.#delivered.bytes += bytes.length * this.listeners.size;
+  }
+
+  #give(listener: L, bytes: Buffer, frames: number): void {
+    if (this.#droppable && listener.outbox.congested) {
+      this.#delivered.dropped += frames;
+      return;
+    }
     listener.outbox.push(bytes);
+    this.#delivered.frames += frames;
+    this.#delivered.bytes += bytes.length;
   }
 }

@@ -5,7 +5,7 @@ import { accessTo, forbidden, type Access } from "./access.ts";
 import type { Identity } from "./auth/identity.ts";
 import { RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import { readPage, type PageRequest } from "./history.ts";
-import { refOf, type Published } from "./publisher.ts";
+import { refOf, type Published, type Submitted } from "./publisher.ts";
 import { Refused } from "./refused.ts";
 import { submitForUser } from "./user-publish.ts";
 
@@ -41,28 +41,30 @@ export class Calls {
   }
 
   /** Needs no membership. */
-  async publish(
+  async publish(caller: Caller, room: string, message: CallMessage & { key: string | undefined }): Promise<Published> {
+    return (await this.#context.counts.published(this.#submit(caller, room, message))).outcome;
+  }
+
+  async #submit(
     caller: Caller,
     room: string,
     { key, ...message }: CallMessage & { key: string | undefined },
-  ): Promise<Published> {
+  ): Promise<Submitted> {
     const { publisher } = this.#context;
     const access = await this.#access(caller, room, "publish");
     const { event, data, from, except } = checkAuthor(caller, message);
-    const submitted =
-      caller.kind === "user"
-        ? submitForUser(publisher, whoIs(caller.identity), access, { room, event, data, key, except })
-        : publisher.submit({
-            room,
-            kind: access.kind,
-            event,
-            data,
-            from,
-            except,
-            key: key === undefined ? undefined : { scope: `key:${caller.name}`, key },
-            handle: undefined,
-          });
-    return (await submitted).outcome;
+    return caller.kind === "user"
+      ? submitForUser(publisher, whoIs(caller.identity), access, { room, event, data, key, except })
+      : publisher.submit({
+          room,
+          kind: access.kind,
+          event,
+          data,
+          from,
+          except,
+          key: key === undefined ? undefined : { scope: `key:${caller.name}`, key },
+          handle: undefined,
+        });
   }
 
   /** Reaches every connection in the room but `except`, a user's own too: the call has none. */

@@ -4,6 +4,8 @@ import type { Room } from "./room.ts";
 /** Whoever is connected to this node, over a socket or a stream (P-70), as its registry, the app and the drain see it. */
 export interface Connected extends Requester {
   readonly address: string;
+  /** Monotonic, in milliseconds. */
+  readonly openedAt: number;
   /** Whether `welcome` was sent; nothing comes before it (P-12). */
   readonly isWelcome: boolean;
   /** Requests that are not answered yet. */

@@ -48,6 +48,7 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
   session: Session | undefined;
   /** Takes what comes before `welcome`. */
   early: TextHandler | undefined;
+  readonly openedAt: number;
   /** Monotonic times; the heartbeat's. */
   heardAt: number;
   pingAt: number;
@@ -75,7 +76,7 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
     this.stream = stream;
     this.compressor = socket.extensions === "" ? undefined : socket;
     this.outbox = new Outbox(this);
-    this.heardAt = this.pingAt = context.monotonic();
+    this.openedAt = this.heardAt = this.pingAt = context.monotonic();
     socket.connection = this;
     socket.on("message", onMessage).on("close", onClose).on("error", onError).on("ping", onPing).on("pong", onPong);
   }

@@ -33,6 +33,7 @@ export interface DoorContext extends Capacity {
   readonly connection: ConnectionContext;
   readonly admission: Admission;
   readonly newId: () => string;
+  readonly refused: (status: number) => void;
   readonly opened: (connection: Connection) => void;
 }
 
@@ -66,6 +67,7 @@ export class Door {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const refused = checkUpgrade(request) ?? this.#refuse(request);
     if (refused !== undefined) {
+      this.#context.refused(refused.status);
       writeRefusal(socket, refused);
       return;
     }

@@ -19,7 +19,7 @@ import { Requests, type RequestContext } from "./requests.ts";
 import { StreamDoor } from "./sse/door.ts";
 import { EventEncoder } from "./sse/events.ts";
 import type { Turn } from "./turn.ts";
-import { notNow, refusePlainRequest, respondRefusal, writeRefusal } from "./upgrade.ts";
+import { notNow, refusePlainRequest, respondRefusal, writeRefusal, type UpgradeRefusal } from "./upgrade.ts";
 
 const defaultPath = "/ws";
 
@@ -79,11 +79,11 @@ export class Entrances {
         socket.on("error", ignore);
         const upgrade = (): void => this.#door.upgrade(request, socket, head);
         if (this.#context.isOpen()) upgrade();
-        else this.#context.start().then(upgrade, () => writeRefusal(socket, notNow("not ready")));
+        else this.#context.start().then(upgrade, () => writeRefusal(socket, this.#refused(notNow("not ready"))));
       },
       ownsRequest: (request) => this.#door.owns(request) || this.#streams.owns(request),
       request: (request, response) => {
-        if (!this.#streams.owns(request)) return respondRefusal(response, refusePlainRequest(request));
+        if (!this.#streams.owns(request)) return respondRefusal(response, this.#refused(refusePlainRequest(request)));
         const serve = (isReady: boolean): void => this.#streams.serve(request, response, isReady);
         if (this.#context.isOpen()) return serve(true);
         void this.#context.start().then(
@@ -172,6 +172,7 @@ export class Entrances {
       admission,
       newId,
       draining,
+      refused: (status) => this.#context.requests.counts.refusedUpgrade(status),
       opened: (connection) => {
         this.#heartbeat.wake();
         this.#opened(connection);
@@ -198,6 +199,7 @@ export class Entrances {
         encoder: new EventEncoder(),
         requests: asks,
         logger,
+        counts: this.#context.requests.counts,
       },
       newId,
       opened: (stream) => this.#opened(stream),
@@ -209,9 +211,18 @@ export class Entrances {
     this.#context.logger.debug({ connection: id, address }, "connection opened");
   }
 
+  #refused(refused: UpgradeRefusal): UpgradeRefusal {
+    this.#context.requests.counts.refusedUpgrade(refused.status);
+    return refused;
+  }
+
   #ended(connection: Connected, code: number): void {
     this.#context.connections.remove(connection);
-    this.#context.logger.debug({ connection: connection.id, user: connection.user, code }, "connection ended");
+    const { logger, clock, requests } = this.#context;
+    requests.counts.closed(code);
+    const { id, user, openedAt } = connection;
+    const durationMs = Math.round(clock.monotonic() - openedAt);
+    logger.debug({ connection: id, user, code, durationMs }, "connection ended");
   }
 }
 

@@ -54,9 +54,10 @@ export class RoomHandle<C extends Contract, N extends string> {
     data: InputOf<EventsOf<SpecOf<C, N>>, E>,
     { from, key, except }: ServerPublishOptions = {},
   ): Promise<Published> {
-    const { outcome } = await this.#context.publisher.submit({
+    const kind = this.#kind();
+    const submitted = this.#context.publisher.submit({
       room: this.name,
-      kind: this.#kind(),
+      kind,
       event,
       data,
       from,
@@ -64,7 +65,7 @@ export class RoomHandle<C extends Contract, N extends string> {
       key: key === undefined ? undefined : { scope: "server", key },
       handle: undefined,
     });
-    return outcome;
+    return (await this.#context.counts.published(submitted)).outcome;
   }
 
   /** Passes a signal to everyone in the room but `except`. Rejects as `publish` does. */

@@ -19,6 +19,7 @@ import type { HandlersFor, RoomHandlers } from "./handlers.ts";
 import { isLater } from "./later.ts";
 import { safeLogger } from "./logging.ts";
 import { defaultKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
+import { Counts } from "./metrics/counts.ts";
 import { Publisher } from "./publisher.ts";
 import type { RequestContext } from "./requests.ts";
 import { Rooms } from "./rooms.ts";
@@ -52,6 +53,8 @@ export class Hub<C extends Contract = Contract> {
   readonly #catalog: Catalog;
   readonly #connections: Connections = new Connections();
   readonly #rooms: Rooms;
+  readonly #counts: Counts = new Counts();
+  #metrics: Promise<() => Promise<string>> | undefined;
   readonly #revocations: Revocations;
   readonly #handles: HandleContext;
   readonly #entrances: Entrances;
@@ -76,15 +79,17 @@ export class Hub<C extends Contract = Contract> {
       turn,
       clock,
       presenceMembers: this.limits.presenceMembers,
+      counts: this.#counts,
       peer: (id) => this.#connections.get(id),
     });
     const requests: RequestContext = {
       catalog: this.#catalog,
       rooms: this.#rooms,
-      publisher: new Publisher(this.#backend, clock, this.limits),
+      publisher: new Publisher(this.#backend, clock, this.limits, this.#counts),
       backend: this.#backend,
       limits: this.limits,
       clock,
+      counts: this.#counts,
     };
     this.#handles = { ...requests, connections: this.#connections, revocations: this.#revocations };
     this.calls = new Calls(this.#handles);
@@ -122,7 +127,9 @@ export class Hub<C extends Contract = Contract> {
       this.#isOpen = true;
     } catch (error) {
       this.#started = undefined;
-      this.#logger.error({ err: error }, "the backend cannot be opened");
+      // Nothing of a user is in its words, which say what to do about it.
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#logger.error({ err: error, reason }, "the backend cannot be opened");
       throw error;
     }
   }
@@ -183,6 +190,25 @@ export class Hub<C extends Contract = Contract> {
    * these do. Throws or rejects where it cannot be told now.
    */
   authenticate(credentials: Credentials, request: RequestFacts): Identity | undefined | Promise<Identity | undefined> {
+    const counts = this.#counts;
+    const failed = (error: unknown): never => {
+      counts.authenticated("failed");
+      throw error;
+    };
+    const settled = (identity: Identity | undefined): Identity | undefined => {
+      counts.authenticated(identity === undefined ? "refused" : "accepted");
+      return identity;
+    };
+    let found: Identity | undefined | Promise<Identity | undefined>;
+    try {
+      found = this.#identify(credentials, request);
+    } catch (error) {
+      return failed(error);
+    }
+    return isLater(found) ? found.then(settled, failed) : settled(found);
+  }
+
+  #identify(credentials: Credentials, request: RequestFacts): Identity | undefined | Promise<Identity | undefined> {
     const isTicket = credentials.kind === "ticket";
     const found = isTicket ? this.tickets.redeem(credentials.token) : this.#options.auth?.(credentials, request);
     const check = (answer: Identity | null | undefined): ReturnType<Authenticate> => {
@@ -190,6 +216,17 @@ export class Hub<C extends Contract = Contract> {
       return identity === undefined ? undefined : this.#revocations.unlessRevoked(identity);
     };
     return isLater(found) ? Promise.resolve(found).then(check) : check(found);
+  }
+
+  /**
+   * The hub's numbers in the text format of Prometheus (docs/metrics.md), for an app to serve: the content type is
+   * `text/plain; version=0.0.4`. What it takes to write them is loaded at the first call.
+   */
+  async metrics(): Promise<string> {
+    this.#metrics ??= import("./metrics/registry.ts").then(({ metricsReader }) =>
+      metricsReader({ counts: this.#counts, connections: this.#connections, rooms: this.#rooms }),
+    );
+    return (await this.#metrics)();
   }
 
   /** Whether the hub can serve: its backend answers and it is not closing. */

@@ -9,6 +9,7 @@ import type { Clock } from "./clock.ts";
 import type { Handled } from "./handlers.ts";
 import { isLater } from "./later.ts";
 import type { Limits } from "./options.ts";
+import { Counts } from "./metrics/counts.ts";
 import { Once } from "./once.ts";
 import { Refused } from "./refused.ts";
 import { encodeRelay } from "./room.ts";
@@ -48,9 +49,16 @@ export class Publisher {
   readonly #clock: Clock;
   readonly #limits: Pick<Limits, "dedupeMs" | "outboxBytes">;
 
+  readonly #counts: Counts;
   readonly #once: Once;
 
-  constructor(backend: Backend, clock: Clock, limits: Pick<Limits, "dedupeMs" | "outboxBytes">) {
+  constructor(
+    backend: Backend,
+    clock: Clock,
+    limits: Pick<Limits, "dedupeMs" | "outboxBytes">,
+    counts: Counts = new Counts(),
+  ) {
+    this.#counts = counts;
     this.#backend = backend;
     this.#clock = clock;
     this.#limits = limits;
@@ -82,6 +90,7 @@ export class Publisher {
     const { room, kind, event, from, except } = signal;
     checkNames(signal);
     const data = await validate(schemaOf(kind.spec.signals, event), signal.data);
+    this.#counts.signals++;
     const frame = encodeSignal({ room, event, dataJson: encodeJson(data), from, at: this.#clock.now() });
     this.#backend.relay(refOf(room, kind), encodeRelay("signal", except, frame));
   }
@@ -124,7 +133,11 @@ export class Publisher {
     mayAppend?.();
     const keyed: (KeyRef & KeyFacts) | undefined = facts && { ...facts, resultJson, dedupeMs: this.#limits.dedupeMs };
     if (kind.keep === false) return this.#pass(ref, { body, except }, keyed, result);
-    const outcome = this.#backend.append(ref, { body, at, except }, keyed).then((done) => published(done, result));
+    const began = this.#clock.monotonic();
+    const outcome = this.#backend.append(ref, { body, at, except }, keyed).then((done) => {
+      this.#counts.appends.add(this.#clock.monotonic() - began);
+      return published(done, result);
+    });
     return { outcome };
   }
 }

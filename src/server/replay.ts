@@ -17,6 +17,8 @@ export interface Replayed {
   readonly epoch: string;
   /** The newest offset that went to the members who follow live. */
   readonly position: number;
+  /** Counts what was sent from the log. */
+  replayed?(messages: number): void;
   /** The entry as this peer gets it. */
   frameFor(entry: LogEntry, peer: Peer): string;
 }
@@ -85,6 +87,7 @@ export class Replay {
       size += text.length;
       if (size < chunkBytes && entry !== entries.at(-1)) continue;
       this.#peer.outbox.push(frameTexts(texts).bytes);
+      this.#room.replayed?.(texts.length);
       this.at = entry.offset;
       texts = [];
       size = 0;

@@ -16,6 +16,7 @@ import { validate, type Catalog, type RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
 import { readPage } from "./history.ts";
 import type { Limits } from "./options.ts";
+import type { Counts } from "./metrics/counts.ts";
 import type { Peer } from "./peer.ts";
 import { refOf, type Publisher, type Submitted } from "./publisher.ts";
 import { Refused } from "./refused.ts";
@@ -35,6 +36,7 @@ export interface RequestContext {
   readonly backend: Backend;
   readonly limits: Limits;
   readonly clock: Clock;
+  readonly counts: Counts;
 }
 
 /** Why the server ends a membership. */
@@ -144,11 +146,8 @@ export class Requests {
   }
 
   /** `mayAppend` throws where a publish before this one has an unknown outcome (P-33). */
-  async publish(peer: Requester, frame: PublishFrame, mayAppend: () => void): Promise<Submitted> {
-    const access = await this.#memberAccess(peer, frame.room, "publish");
-    const { room, event, data, key, echo } = frame;
-    const message = { room, event, data, key, except: echo ? undefined : peer.id, mayAppend };
-    return submitForUser(this.#context.publisher, who(peer), access, message);
+  publish(peer: Requester, frame: PublishFrame, mayAppend: () => void): Promise<Submitted> {
+    return this.#context.counts.published(this.#publish(peer, frame, mayAppend));
   }
 
   async signal(peer: Requester, { room, event, data }: SignalRequest): Promise<void> {
@@ -181,6 +180,13 @@ export class Requests {
 
   #access(peer: Requester, room: string, needed: Right | "join"): Promise<Access> {
     return accessTo(this.#context.catalog, who(peer), room, needed);
+  }
+
+  async #publish(peer: Requester, frame: PublishFrame, mayAppend: () => void): Promise<Submitted> {
+    const access = await this.#memberAccess(peer, frame.room, "publish");
+    const { room, event, data, key, echo } = frame;
+    const message = { room, event, data, key, except: echo ? undefined : peer.id, mayAppend };
+    return submitForUser(this.#context.publisher, who(peer), access, message);
   }
 
   /** Rights first, then membership (P-60). */

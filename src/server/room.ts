@@ -6,6 +6,7 @@ import type { Json } from "../protocol/json.ts";
 import { Broadcast } from "./broadcast.ts";
 import type { RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
+import type { Counts } from "./metrics/counts.ts";
 import type { Peer } from "./peer.ts";
 import { Presence } from "./presence.ts";
 import { Replay, type Replayed } from "./replay.ts";
@@ -44,6 +45,7 @@ export interface RoomContext {
   readonly turn: Turn;
   readonly clock: Clock;
   readonly presenceMembers: number;
+  readonly counts: Counts;
   readonly peer: (id: string) => Peer | undefined;
   /** The room has neither members nor anyone in the grace. */
   readonly emptied: (room: Room) => void;
@@ -81,9 +83,9 @@ export class Room implements RoomListener, Replayed {
     this.ref = { name, keep: kind.keep === false ? { messages: 0, ms: 0 } : kind.keep };
     this.#context = context;
     this.#prefix = messagePrefix(name);
-    this.#stream = new Broadcast(context.turn, false);
-    this.#signals = new Broadcast(context.turn, true);
-    this.#watchers = new Broadcast(context.turn, false);
+    this.#stream = new Broadcast(context.turn, false, context.counts.messages);
+    this.#signals = new Broadcast(context.turn, true, context.counts.signalFrames);
+    this.#watchers = new Broadcast(context.turn, false, context.counts.presence);
     this.presence = new Presence(name, context.presenceMembers, context.clock, {
       changed: (frame) => this.#watchers.push(encodeFrame(frame)),
       graceEnded: () => this.#checkEmpty(),
@@ -126,10 +128,15 @@ export class Room implements RoomListener, Replayed {
     return entry.except === peer.id ? this.#skip(entry.offset) : encodeMessage(this.#prefix, entry);
   }
 
+  replayed(messages: number): void {
+    this.#context.counts.replayed += messages;
+  }
+
   /** Takes a connection in, or again; the answer and all that follows it are in order without an await (P-21, P-24). */
   enter(peer: Peer, entrance: Entrance): void {
     const known = this.members.get(peer);
     if (known === undefined) this.presence.enter(peer.user, entrance.data);
+    if (known === undefined) this.#context.counts.joined(entrance.start?.recovered);
     const membership = known ?? this.#admit(peer);
     membership.rights = entrance.rights;
     membership.watches = (entrance.presence ?? membership.watches) && entrance.rights.has("presence");

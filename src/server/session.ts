@@ -220,6 +220,7 @@ export class Session implements RenewalEvents {
   }
 
   #logFailure(error: unknown, request: string): void {
+    this.#context.counts.handlerErrors++;
     this.#context.logger.error({ connection: this.#peer.id, request, err: error }, "a handler failed");
   }
 

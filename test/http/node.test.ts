@@ -167,7 +167,7 @@ describe("all else", () => {
     expect(await response.text()).not.toContain("img");
   });
 
-  test("a fault of ours is told without its text, and logged with it", async () => {
+  test("a fault of ours is told without its text, and logged by its kind and place", async () => {
     const logged: object[] = [];
     const logger = { warn: () => {}, error: (facts: object) => void logged.push(facts) };
     const fault = new Error("secret detail");
@@ -175,7 +175,10 @@ describe("all else", () => {
     const response = await fetch(`${url}/readyz`);
     expect(response.status).toBe(500);
     expect(await response.json()).toEqual({ error: { code: "internal", message: "something went wrong here" } });
-    expect(logged).toEqual([{ method: "GET", status: 500, error: fault }]);
+    expect(logged).toEqual([
+      { method: "GET", status: 500, error: { type: "Error", at: expect.any(Array) as string[] } },
+    ]);
+    expect(JSON.stringify(logged)).not.toContain("secret detail");
   });
 
   test("an app's own server keeps the addresses that are not the hub's", async () => {

@@ -71,7 +71,9 @@ const load: FetchImplementation = async (address, options) => {
   const response = await fetch(url, options);
   if (response.status === 200) return response;
   await response.body?.cancel();
-  throw new Error(`the key set at ${url.host} answered with status ${response.status}`);
+  const error = new Error(`the key set at ${url.host} answered with status ${response.status}`);
+  // A log tells an error's code, not its words.
+  throw Object.assign(error, { code: `KEY_SET_STATUS_${response.status}` });
 };
 
 function restAfterFailure(inner: FetchImplementation, now: () => number): FetchImplementation {

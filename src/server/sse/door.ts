@@ -116,7 +116,7 @@ export class StreamDoor {
 
   async #admit(stream: Stream, request: IncomingMessage, response: ServerResponse, asked: Asked): Promise<void> {
     try {
-      const identity = await this.#identify(request, asked.facts);
+      const identity = await this.#identify(stream, request, asked.facts);
       if (stream.closed) return;
       stream.checkBy = undefined;
       this.#take(stream, identity);
@@ -131,7 +131,7 @@ export class StreamDoor {
     }
   }
 
-  async #identify(request: IncomingMessage, facts: RequestFacts): Promise<Identity> {
+  async #identify(stream: Stream, request: IncomingMessage, facts: RequestFacts): Promise<Identity> {
     const { randomBytes, options } = this.#context;
     const { cookie, origins, anonymous = false, anonymousRooms } = options;
     const credentials = findCredentials(request, facts.query, { cookie, origins });
@@ -140,16 +140,16 @@ export class StreamDoor {
       if (identity === undefined) throw unauthorized("credentials are missing");
       return identity;
     }
-    const identity = await this.#check(credentials, facts);
+    const identity = await this.#check(stream, credentials, facts);
     if (identity === undefined) throw unauthorized("bad credentials");
     return identity;
   }
 
-  async #check(credentials: Credentials, facts: RequestFacts): Promise<Identity | undefined> {
+  async #check(stream: Stream, credentials: Credentials, facts: RequestFacts): Promise<Identity | undefined> {
     try {
       return await this.#context.check(credentials, facts);
     } catch (error) {
-      this.#stream.logger.error({ err: error }, "credentials cannot be checked");
+      this.#stream.logger.error({ connection: stream.id, err: error }, "credentials cannot be checked");
       throw new Refused("unavailable", "try again later");
     }
   }
@@ -186,6 +186,7 @@ export class StreamDoor {
   #abandon(stream: Stream, prepared: readonly Prepared[]): void {
     for (const { room } of prepared) {
       this.#stream.requests.left(stream, room).catch((error: unknown) => {
+        this.#stream.counts.handlerErrors++;
         this.#stream.logger.error({ connection: stream.id, request: "leave", err: error }, "a handler failed");
       });
     }
@@ -203,6 +204,7 @@ export class StreamDoor {
       this.#stream.logger.warn({ connection: stream.id, err: error }, "the backend is unavailable");
       this.#refuse(stream, "unavailable", "try again later", backoffMs);
     } else {
+      this.#stream.counts.handlerErrors++;
       this.#stream.logger.error({ connection: stream.id, request: "join", err: error }, "a handler failed");
       this.#refuse(stream, "internal", "the request failed", backoffMs);
     }

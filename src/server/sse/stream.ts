@@ -4,6 +4,7 @@ import { closeAction, closeCodes, leavesAtOnce } from "../../protocol/codes.ts";
 import { encodeFrame } from "../../protocol/encode.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { Connected } from "../connected.ts";
+import type { Counts } from "../metrics/counts.ts";
 import type { Logger } from "../options.ts";
 import type { OutboxOwner } from "../outbox.ts";
 import type { ExpelReason, Requests } from "../requests.ts";
@@ -32,6 +33,7 @@ export interface StreamContext {
   readonly encoder: EventEncoder;
   readonly requests: Requests;
   readonly logger: Logger;
+  readonly counts: Counts;
   /** Called once, when the stream has ended, whoever ended it. */
   readonly ended: (stream: Stream, code: number) => void;
 }
@@ -60,6 +62,7 @@ export class Stream implements Connected, OutboxOwner {
   /** Monotonic: when the last comment went out. */
   commentedAt: number;
   readonly #context: StreamContext;
+  readonly openedAt: number;
   readonly #response: ServerResponse;
 
   /** `socket` is that of the response. */
@@ -74,7 +77,7 @@ export class Stream implements Connected, OutboxOwner {
     this.address = address;
     this.stream = socket;
     this.outbox = new EventOutbox(this, context.encoder, cursors);
-    this.commentedAt = context.monotonic();
+    this.openedAt = this.commentedAt = context.monotonic();
     response.on("close", () => this.#lost());
   }
 
@@ -202,9 +205,10 @@ export class Stream implements Connected, OutboxOwner {
   }
 
   #logLeave(left: Promise<void>): void {
-    left.catch((error: unknown) =>
-      this.#context.logger.error({ connection: this.id, request: "leave", err: error }, "a handler failed"),
-    );
+    left.catch((error: unknown) => {
+      this.#context.counts.handlerErrors++;
+      this.#context.logger.error({ connection: this.id, request: "leave", err: error }, "a handler failed");
+    });
   }
 }
 

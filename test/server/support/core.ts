@@ -4,6 +4,7 @@ import type { JsonObject } from "../../../src/protocol/json.ts";
 import type { Identity } from "../../../src/server/auth/identity.ts";
 import { Catalog } from "../../../src/server/catalog.ts";
 import { defaultKeep, resolveLimits, type Limits } from "../../../src/server/options.ts";
+import { Counts } from "../../../src/server/metrics/counts.ts";
 import { Publisher } from "../../../src/server/publisher.ts";
 import { Requests, type RequestContext } from "../../../src/server/requests.ts";
 import type { Room } from "../../../src/server/room.ts";
@@ -37,13 +38,21 @@ export class Core {
   renewed: Identity | undefined;
   readonly session: SessionContext;
   readonly publisher: Publisher;
+  readonly counts: Counts = new Counts();
 
   constructor({ rooms = openContract, keep = {}, limits = {} }: CoreOptions = {}) {
     const { backend, clock, turn } = this;
     this.limits = resolveLimits({ requestsPerS: 1_000_000, ...limits });
     this.catalog = new Catalog(rooms, { ...defaultKeep, ...keep });
-    this.rooms = new Rooms({ backend, turn, clock, presenceMembers: 200, peer: (id) => this.peers.get(id) });
-    this.publisher = new Publisher(backend, clock, this.limits);
+    this.rooms = new Rooms({
+      backend,
+      turn,
+      clock,
+      presenceMembers: 200,
+      counts: this.counts,
+      peer: (id) => this.peers.get(id),
+    });
+    this.publisher = new Publisher(backend, clock, this.limits, this.counts);
     const requests: RequestContext = {
       catalog: this.catalog,
       rooms: this.rooms,
@@ -51,6 +60,7 @@ export class Core {
       backend,
       limits: this.limits,
       clock,
+      counts: this.counts,
     };
     this.session = {
       ...requests,

@@ -1,0 +1,87 @@
+import { BackendUnavailable } from "../../backends/backend.ts";
+import { closeCodes, type ErrorCode } from "../../protocol/codes.ts";
+import { Refused } from "../refused.ts";
+import { Timings } from "./timings.ts";
+
+/** What became of a publish: in the log, known by its key, passed on without a log, or refused with a code. */
+export type PublishOutcome = "kept" | "duplicate" | "passed_on" | ErrorCode;
+
+/** As much of a publisher's answer as tells its outcome. */
+interface Published {
+  readonly duplicate?: true;
+  readonly offset?: number;
+}
+
+/** What a room's broadcasts of one kind handed to outboxes. */
+export class Delivered {
+  frames = 0;
+  /** Frames times their bytes, as made for a WebSocket. */
+  bytes = 0;
+  /** Left out because the reader was congested (P-34). */
+  dropped = 0;
+}
+
+/**
+ * What a hub has done since it was made. Plain numbers, so that the paths that count pay for an addition; whoever
+ * reads metrics does the rest. Nothing here grows with what users send: every key is one of ours.
+ */
+export class Counts {
+  joins = 0;
+  recovered = 0;
+  notRecovered = 0;
+  replayed = 0;
+  signals = 0;
+  handlerErrors = 0;
+  readonly messages: Delivered = new Delivered();
+  readonly signalFrames: Delivered = new Delivered();
+  readonly presence: Delivered = new Delivered();
+  readonly publishes: Map<PublishOutcome, number> = new Map();
+  readonly closes: Map<string, number> = new Map();
+  readonly refusedUpgrades: Map<number, number> = new Map();
+  readonly authentications: Map<"accepted" | "refused" | "failed", number> = new Map();
+  readonly appends: Timings = new Timings();
+
+  joined(recovered: boolean | undefined): void {
+    this.joins++;
+    if (recovered === true) this.recovered++;
+    else if (recovered === false) this.notRecovered++;
+  }
+
+  /** A client may close with any of thousands of codes; those that the protocol does not know are counted together. */
+  closed(code: number): void {
+    add(this.closes, knownCodes.has(code) ? String(code) : "other");
+  }
+
+  refusedUpgrade(status: number): void {
+    add(this.refusedUpgrades, status);
+  }
+
+  authenticated(outcome: "accepted" | "refused" | "failed"): void {
+    add(this.authentications, outcome);
+  }
+
+  /** Counts a publish when its outcome is known, and gives it back as it is: nobody waits for the count. */
+  published<S extends { readonly outcome: Promise<Published> }>(submitted: Promise<S>): Promise<S> {
+    const failed = (error: unknown): void => add(this.publishes, codeOf(error));
+    const settled = (published: Published): void => add(this.publishes, outcomeOf(published));
+    submitted.then(({ outcome }) => void outcome.then(settled, failed), failed);
+    return submitted;
+  }
+}
+
+/** Those of P-61, and what a socket reports that was closed without a code (1005) or a word (1006). */
+const knownCodes: ReadonlySet<number> = new Set([...Object.values(closeCodes), 1005, 1006]);
+
+function add<K>(tally: Map<K, number>, key: K): void {
+  tally.set(key, (tally.get(key) ?? 0) + 1);
+}
+
+function outcomeOf({ duplicate, offset }: Published): PublishOutcome {
+  if (duplicate === true) return "duplicate";
+  return offset === undefined ? "passed_on" : "kept";
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof Refused) return error.code;
+  return error instanceof BackendUnavailable ? "unavailable" : "internal";
+}

@@ -1,0 +1,158 @@
+import { describe, expect, it } from "vitest";
+import { readPage, tableUnder } from "../docs/markdown.ts";
+import { startApi } from "../http/support/api.ts";
+import { metricsOperation } from "../../src/http/metrics.ts";
+
+type Api = Awaited<ReturnType<typeof startApi>>;
+
+/** The value of a sample, by its name and labels as they are written; undefined where there is none. */
+async function sample(api: Api, name: string): Promise<number | undefined> {
+  const line = (await api.hub.metrics()).split("\n").find((one) => one.startsWith(`${name} `));
+  return line === undefined ? undefined : Number(line.slice(name.length + 1));
+}
+
+describe("the metrics of a hub", () => {
+  it("count joins, publishes by outcome, deliveries and their bytes", async () => {
+    const api = await startApi();
+    const ann = await api.member("ann", "lobby");
+    const bob = await api.member("bob", "lobby");
+    ann.send({ type: "publish", id: "1", room: "lobby", event: "said", key: "k", data: "hi" });
+    await ann.until({ type: "ack" });
+    ann.send({ type: "publish", id: "2", room: "lobby", event: "said", key: "k", data: "hi" });
+    await ann.until({ type: "ack", duplicate: true });
+    ann.send({ type: "publish", id: "3", room: "other", event: "said", data: "hi" });
+    await ann.until({ type: "error", code: "not_joined" });
+    const message = await bob.until({ type: "message" });
+
+    expect(await sample(api, "fanfare_joins_total")).toBe(2);
+    expect(await sample(api, "fanfare_members")).toBe(2);
+    expect(await sample(api, "fanfare_rooms")).toBe(1);
+    expect(await sample(api, 'fanfare_connections{kind="websocket"}')).toBe(2);
+    expect(await sample(api, 'fanfare_publishes_total{outcome="kept"}')).toBe(1);
+    expect(await sample(api, 'fanfare_publishes_total{outcome="duplicate"}')).toBe(1);
+    expect(await sample(api, 'fanfare_publishes_total{outcome="not_joined"}')).toBe(1);
+    expect(await sample(api, 'fanfare_deliveries_total{kind="message"}')).toBe(2);
+    const bytes = JSON.stringify(message).length;
+    // Each with a header of two to four bytes.
+    expect(await sample(api, 'fanfare_delivered_bytes_total{kind="message"}')).toBeGreaterThanOrEqual(2 * bytes);
+    expect(await sample(api, 'fanfare_delivered_bytes_total{kind="message"}')).toBeLessThanOrEqual(2 * (bytes + 4));
+    expect(await sample(api, "fanfare_log_append_seconds_count")).toBe(1);
+    expect(await sample(api, 'fanfare_log_append_seconds_bucket{le="+Inf"}')).toBe(1);
+  });
+
+  it("count what the app and the HTTP API publish", async () => {
+    const api = await startApi();
+    await api.hub.start();
+    await api.hub.room("lobby").publish("said", "hi");
+    await api.call("POST", "/v1/rooms/lobby/messages", { as: "ann", json: { event: "said", data: 1 } });
+    expect(await sample(api, 'fanfare_publishes_total{outcome="kept"}')).toBe(2);
+  });
+
+  it("count resumes by outcome, and what was replayed", async () => {
+    const api = await startApi();
+    await api.hub.start();
+    await api.hub.room("lobby").publish("said", 1);
+    const ann = await api.member("ann", "lobby");
+    const { cursor = "" } = await api.hub.room("lobby").publish("said", 2);
+    await api.hub.room("lobby").publish("said", 3);
+    ann.send({ type: "leave", id: "l", room: "lobby" });
+    await ann.until({ type: "left" });
+    ann.send({ type: "join", room: "lobby", since: cursor });
+    await ann.until({ type: "joined", recovered: true });
+    await ann.until({ type: "message", offset: 3 });
+    ann.send({ type: "join", room: "lobby", since: "0:bogus" });
+    ann.send({ type: "join", id: "again", room: "other", since: cursor });
+    await ann.until({ type: "joined", re: "again" });
+    expect(await sample(api, 'fanfare_resumes_total{outcome="recovered"}')).toBe(1);
+    expect(await sample(api, 'fanfare_resumes_total{outcome="not_recovered"}')).toBe(1);
+    expect(await sample(api, "fanfare_replayed_messages_total")).toBe(1);
+  });
+
+  it("count signals, closes, authentications and handlers that threw", async () => {
+    const api = await startApi();
+    api.hub.on("**", {
+      publish: {
+        fail: () => {
+          throw new Error("no");
+        },
+      },
+    });
+    const ann = await api.member("ann", "lobby");
+    const bob = await api.member("bob", "lobby");
+    ann.send({ type: "signal", room: "lobby", event: "typing", data: null });
+    await bob.until({ type: "signal" });
+    ann.send({ type: "publish", id: "1", room: "lobby", event: "fail", data: null });
+    await ann.until({ type: "error", code: "internal" });
+    await api.hub.user("bob").disconnect();
+    await bob.expectClose(4003);
+    ann.socket.close(4567);
+    await ann.closed();
+
+    expect(await sample(api, "fanfare_signals_total")).toBe(1);
+    expect(await sample(api, "fanfare_signal_drops_total")).toBe(0);
+    expect(await sample(api, 'fanfare_deliveries_total{kind="signal"}')).toBe(1);
+    expect(await sample(api, "fanfare_handler_errors_total")).toBe(1);
+    expect(await sample(api, 'fanfare_publishes_total{outcome="internal"}')).toBe(1);
+    expect(await sample(api, 'fanfare_closes_total{code="4003"}')).toBe(1);
+    expect(await sample(api, 'fanfare_closes_total{code="other"}')).toBe(1);
+    expect(await sample(api, 'fanfare_closes_total{code="4567"}')).toBeUndefined();
+    expect(await sample(api, 'fanfare_authentications_total{outcome="accepted"}')).toBe(2);
+    expect(await sample(api, 'fanfare_connections{kind="websocket"}')).toBe(0);
+  });
+
+  it("count refused upgrades by status, and streams by their kind", async () => {
+    const api = await startApi();
+    expect((await fetch(`${api.url}/ws`)).status).toBe(426);
+    const reader = new AbortController();
+    const headers = { authorization: "Bearer ann" };
+    const stream = await fetch(`${api.url}/sse?room=lobby`, { headers, signal: reader.signal });
+    expect(stream.status).toBe(200);
+    expect(await sample(api, 'fanfare_refused_upgrades_total{status="426"}')).toBe(1);
+    expect(await sample(api, 'fanfare_connections{kind="sse"}')).toBe(1);
+    reader.abort();
+  });
+});
+
+describe("GET /metrics", () => {
+  it("is text for Prometheus, and needs no key", async () => {
+    const hub = { metrics: () => Promise.resolve("fanfare_rooms 0\n") };
+    const api = await startApi({}, { extra: [metricsOperation(hub)] });
+    const answer = await fetch(`${api.url}/metrics`);
+    expect([answer.status, await answer.text()]).toEqual([200, "fanfare_rooms 0\n"]);
+    expect(answer.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+    expect((await fetch(`${api.url}/metrics`, { method: "POST" })).status).toBe(405);
+  });
+});
+
+describe("the table of docs/metrics.md", () => {
+  it("names every metric that there is, with its type and labels", async () => {
+    const api = await startApi();
+    const ann = await api.member("ann", "lobby");
+    ann.send({ type: "publish", id: "1", room: "lobby", event: "said", data: "hi" });
+    await ann.until({ type: "ack" });
+    await fetch(`${api.url}/ws`);
+    ann.socket.close();
+    await ann.closed();
+    const text = await api.hub.metrics();
+    const labels = (name: string): string =>
+      new RegExp(`^${name}\\{([^}]*)\\}`, "m")
+        .exec(text)?.[1]
+        ?.split(",")
+        .map((label) => label.slice(0, label.indexOf("=")))
+        .join(", ") ?? "";
+    const own = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].filter(([, name = ""]) => !fromTheProcess.test(name));
+    const there = own.map(([, name = "", type = ""]) => `${name} ${type} ${labels(name)}`.trim());
+    const listed = tableUnder(readPage("docs/metrics.md"), "What is counted");
+    expect(listed.map((row) => row.slice(0, 3).join(" ").trim()).toSorted()).toEqual(there.toSorted());
+    expect(text).toContain("fanfare_nodejs_eventloop_lag_p99_seconds ");
+    expect(text).toContain("fanfare_process_resident_memory_bytes ");
+  });
+
+  it("has nothing without the prefix", async () => {
+    const api = await startApi();
+    const names = [...(await api.hub.metrics()).matchAll(/^(?:# (?:TYPE|HELP) )?(\S+)/gm)].map(([, name = ""]) => name);
+    expect(names.filter((name) => !name.startsWith("fanfare_"))).toEqual([]);
+  });
+});
+
+const fromTheProcess = /^fanfare_(?:process|nodejs)_/;
