@@ -25,6 +25,7 @@ export interface ErrorFacts {
 
 const maxFrames = 8;
 const maxCauses = 3;
+const callShape = /^ {4}at .+/;
 const codeShape = /^\w{1,64}$/;
 
 /**
@@ -48,7 +49,11 @@ function placesOf({ stack = "", message }: Error): string[] {
   const end = message === "" ? 0 : stack.indexOf(message) + message.length;
   // Without the message where it should be, nothing tells it from the calls.
   if (message !== "" && !stack.includes(message)) return [];
-  const calls = stack.slice(end).split("\n").slice(1);
+  const calls = stack
+    .slice(end)
+    .split("\n")
+    .slice(1)
+    .filter((line) => callShape.test(line));
   return calls.slice(0, maxFrames).map((line) => plainText(line.trim()));
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { start } from "../cli/process.ts";
 import { readPage, tableUnder } from "../docs/markdown.ts";
 import { startApi } from "../http/support/api.ts";
 import { metricsOperation } from "../../src/http/metrics.ts";
@@ -100,6 +101,39 @@ describe("the metrics of a hub", () => {
     expect(await sample(api, 'fanfare_connections{kind="websocket"}')).toBe(0);
   });
 
+  it("count credentials that are refused, and those that cannot be checked", async () => {
+    const api = await startApi({
+      auth: ({ token }) => {
+        if (token === "broken") throw new Error("no database");
+        return undefined;
+      },
+    });
+    for (const token of ["broken", "unknown", "unknown"]) {
+      await fetch(`${api.url}/v1/rooms`, { headers: { authorization: `Bearer ${token}` } });
+    }
+    expect(await sample(api, 'fanfare_authentications_total{outcome="failed"}')).toBe(1);
+    expect(await sample(api, 'fanfare_authentications_total{outcome="refused"}')).toBe(2);
+    expect(await sample(api, 'fanfare_authentications_total{outcome="accepted"}')).toBeUndefined();
+  });
+
+  it("tell what waits for a reader that does not read, and count the signals left out for it", async () => {
+    const api = await startApi();
+    const ann = await api.member("ann", "lobby");
+    ann.socket.pause();
+    const room = api.hub.room("lobby");
+    // Until the kernel takes no more, and a quarter of the outbox waits.
+    while (
+      (await sample(api, "fanfare_outbox_bytes")) === 0 ||
+      (await sample(api, "fanfare_signal_drops_total")) === 0
+    ) {
+      await room.signal("bulk", "x".repeat(60_000));
+      // What was pushed goes out at the end of a turn.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await sample(api, "fanfare_outbox_bytes")).toBeGreaterThan(262_144);
+    ann.destroy();
+  });
+
   it("count refused upgrades by status, and streams by their kind", async () => {
     const api = await startApi();
     expect((await fetch(`${api.url}/ws`)).status).toBe(426);
@@ -121,6 +155,19 @@ describe("GET /metrics", () => {
     expect([answer.status, await answer.text()]).toEqual([200, "fanfare_rooms 0\n"]);
     expect(answer.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
     expect((await fetch(`${api.url}/metrics`, { method: "POST" })).status).toBe(405);
+  });
+});
+
+describe("fanfare serve", () => {
+  it("answers GET /metrics with all of them", async () => {
+    const running = start(["serve", "--port", "0", "--backend", "memory", "--anonymous"]);
+    const answer = await fetch(`${await running.url}/metrics`);
+    const text = await answer.text();
+    expect(answer.status).toBe(200);
+    expect(text).toMatch(/^fanfare_build_info\{version="\d+\.\d+\.\d+",node="\d+\./m);
+    expect(text).toMatch(/^fanfare_log_append_seconds_count 0$/m);
+    running.signal("SIGTERM");
+    expect((await running.ended).code).toBe(0);
   });
 });
 
