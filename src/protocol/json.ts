@@ -31,6 +31,11 @@ export function readJsonObject(text: string): ReadJson {
   return { ok: true, value: object };
 }
 
+/** Whether a text that claims to be JSON nests deeper than P-62 lets it. */
+export function isNestedTooDeep(text: string): boolean {
+  return scan(text).depth > maxDepth;
+}
+
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

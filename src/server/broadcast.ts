@@ -1,7 +1,7 @@
 import { Delivered } from "./metrics/counts.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Flushable, Turn } from "./turn.ts";
-import { frameText, frameTexts } from "./wire.ts";
+import { frameText, frameTexts, type Payload } from "./wire.ts";
 
 /** Whoever listens to a broadcast. */
 export interface Listener {
@@ -19,7 +19,7 @@ export class Broadcast<L extends Listener> implements Flushable {
   readonly #turn: Turn;
   readonly #droppable: boolean;
   readonly #delivered: Delivered;
-  #texts: string[] = [];
+  #texts: Payload[] = [];
   /** Listeners that have been given, or must not get, the first so many of `#texts`. */
   #given: Map<L, number> = new Map();
 
@@ -51,8 +51,11 @@ export class Broadcast<L extends Listener> implements Flushable {
     this.#given.set(listener, this.#texts.length);
   }
 
-  /** Sends a text to all listeners; `except` gets `instead` in its place, or nothing. */
-  push(text: string, except?: L, instead?: string): void {
+  /**
+   * Sends a text, or bytes that nobody writes to any more, to all listeners; `except` gets `instead` in its place, or
+   * nothing.
+   */
+  push(text: Payload, except?: L, instead?: string): void {
     if (except !== undefined) this.settle(except);
     if (this.#texts.push(text) === 1) this.#turn.addBroadcast(this);
     if (except === undefined || !this.listeners.has(except)) return;

@@ -54,6 +54,8 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
   pingAt: number;
   /** Until when the first `auth` must come, or its check must end; undefined: none is awaited. */
   authBy: number | undefined;
+  /** We have stopped reading, by our own choice, so that silence says nothing about the peer. */
+  held = false;
   /** Credentials came, and the app checks them. */
   checking = false;
   /** P-17: `reauth` was sent for the token at hand. */
@@ -122,7 +124,7 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
     // Writing can have found the reader too slow, which closed it.
     if (this.closed) return;
     const wasOpen = this.isOpen;
-    this.#end(code);
+    this.#end(code, reason);
     if (!wasOpen) {
       // It has said goodbye and reads nothing: what waits for it would wait for ever.
       this.socket.terminate();
@@ -150,8 +152,9 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
   overflowed(): void {
     const flooded = this.session?.flooded === true;
     const code = flooded ? closeCodes.flooding : closeCodes.slowReader;
-    this.#end(code);
-    this.socket.close(code, flooded ? "flooding" : "too slow a reader");
+    const reason = flooded ? "flooding" : "too slow a reader";
+    this.#end(code, reason);
+    this.socket.close(code, reason);
   }
 
   renewed(identity: Identity): void {
@@ -160,9 +163,12 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
   }
 
   /** The socket has closed, or broke the framing, so that `ws` closes it. */
-  lost(code: number): void {
-    if (!this.closed) this.#end(code);
+  lost(code: number, reason: string): void {
+    if (!this.closed) this.#end(code, reason);
   }
+
+  /** What a kind of connection does when it has ended; called once. */
+  protected ending(_code: number, _reason: string): void {}
 
   receive(data: Buffer, isBinary: boolean): void {
     if (this.closed) return;
@@ -185,11 +191,12 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
     else if (ping !== undefined) this.socket.pong(ping);
   }
 
-  #end(code: number): void {
+  #end(code: number, reason: string): void {
     this.closed = true;
     this.early = undefined;
     this.outbox.close();
     this.session?.end(leavesAtOnce(code) ? 0 : this.#context.graceMs + this.retryAfterMs);
+    this.ending(code, reason);
     this.#context.ended(this, code);
   }
 }
@@ -200,13 +207,13 @@ function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
   connectionOf(this)?.receive(data as Buffer, isBinary);
 }
 
-function onClose(this: WebSocket, code: number): void {
-  connectionOf(this)?.lost(code);
+function onClose(this: WebSocket, code: number, reason: Buffer): void {
+  connectionOf(this)?.lost(code, reason.toString());
 }
 
 /** A broken frame: `ws` closes with the code that fits; the peer may come back, so its users have their grace. */
 function onError(this: WebSocket): void {
-  connectionOf(this)?.lost(closeCodes.protocolError);
+  connectionOf(this)?.lost(closeCodes.protocolError, "");
 }
 
 function onPing(this: WebSocket, data: Buffer): void {

@@ -20,10 +20,26 @@ import {
 
 /** A close is answered at once by any living peer; another is cut after this. */
 const closeTimeoutMs = 5_000;
-const refusals: Readonly<Record<TurnedAway, UpgradeRefusal>> = {
+export const refusals: Readonly<Record<TurnedAway, UpgradeRefusal>> = {
   draining: notNow("going away"),
   full: notNow("full"),
   address: refusal(429, "too many connections from this address", retryAfter),
+};
+
+/** How `ws` serves, for the hub's protocol and for endpoints alike. */
+export const webSocketOptions: {
+  readonly noServer: true;
+  readonly clientTracking: false;
+  readonly autoPong: false;
+  readonly closeTimeout: number;
+  readonly WebSocket: typeof Socket;
+} = {
+  noServer: true,
+  clientTracking: false,
+  // Pings are counted and answered by the connection.
+  autoPong: false,
+  closeTimeout: closeTimeoutMs,
+  WebSocket: Socket,
 };
 
 export interface DoorContext extends Capacity {
@@ -45,15 +61,10 @@ export class Door {
   constructor(context: DoorContext) {
     this.#context = context;
     const options = {
-      noServer: true,
-      clientTracking: false,
-      // Pings are counted and answered by the connection.
-      autoPong: false,
+      ...webSocketOptions,
       perMessageDeflate: context.deflate,
       maxPayload: context.limits.messageBytes,
-      closeTimeout: closeTimeoutMs,
       handleProtocols: selectProtocol,
-      WebSocket: Socket,
     };
     this.#server = new WebSocketServer(options);
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { closeCodes } from "../protocol/codes.ts";
 import { Admission, type CheckCredentials } from "./admission.ts";
@@ -17,6 +17,10 @@ import { idMaker } from "./ids.ts";
 import type { HubOptions, Limits, Logger } from "./options.ts";
 import { Requests, type RequestContext } from "./requests.ts";
 import { StreamDoor } from "./sse/door.ts";
+import { RawConnection } from "./endpoints/connection.ts";
+import { EndpointDoor } from "./endpoints/door.ts";
+import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
+import { compilePath, isUnder } from "./endpoints/path.ts";
 import { EventEncoder } from "./sse/events.ts";
 import type { Turn } from "./turn.ts";
 import { notNow, refusePlainRequest, respondRefusal, writeRefusal, type UpgradeRefusal } from "./upgrade.ts";
@@ -44,7 +48,9 @@ export interface EntrancesContext {
 export class Entrances {
   readonly #context: EntrancesContext;
   readonly #heartbeat: Heartbeat;
-  readonly #door: Door;
+  /** Undefined: the hub's protocol is not served. */
+  readonly #door: Door | undefined;
+  readonly #endpoints: EndpointDoor;
   readonly #streams: StreamDoor;
   readonly #detach: Set<() => void> = new Set();
   /** Servers that `listen` made. */
@@ -52,7 +58,8 @@ export class Entrances {
 
   /** Throws a TypeError on a path that no request could have. */
   constructor(context: EntrancesContext) {
-    checkPath(context.options.path ?? defaultPath);
+    const { path = defaultPath } = context.options;
+    if (path !== false) checkPath(path);
     this.#context = context;
     const asks = new Requests(context.requests);
     const admission = this.#makeAdmission(asks);
@@ -60,11 +67,30 @@ export class Entrances {
       clock: context.clock,
       pingMs: context.limits.pingMs,
       connections: () => this.#sockets(),
-      authOverdue: (connection) => admission.overdue(connection),
+      authOverdue: (connection) => {
+        if (connection instanceof RawConnection) connection.close(closeCodes.policy, "not signed in");
+        else admission.overdue(connection);
+      },
     });
     const newId = idMaker(randomBytes);
-    this.#door = this.#makeDoor(admission, newId);
+    this.#door = path === false ? undefined : this.#makeDoor(admission, path, newId);
+    this.#endpoints = this.#makeEndpointDoor(newId);
     this.#streams = this.#makeStreamDoor(asks, newId);
+  }
+
+  /** A route of the app's own. Throws on options that cannot work, or on a path that is taken. */
+  endpoint(path: string, options: AnyOptions, handler: AnyHandler): void {
+    const { path: own = defaultPath } = this.#context.options;
+    if (own !== false && isUnder(compilePath(path), own)) {
+      throw new TypeError(
+        `endpoint ${path}: ${own} is the hub's own path; give the hub another one, or \`path: false\``,
+      );
+    }
+    this.#endpoints.add(path, options, handler);
+  }
+
+  #ownsSocket(request: IncomingMessage): boolean {
+    return this.#door?.owns(request) ?? false;
   }
 
   /**
@@ -73,15 +99,16 @@ export class Entrances {
    */
   attach(server: Server): { detach(): void } {
     const restore = takePath(server, {
-      ownsUpgrade: (request) => this.#door.owns(request),
+      ownsUpgrade: (request) => this.#ownsSocket(request) || this.#endpoints.owns(request),
       upgrade: (request, socket, head) => {
         // Before the first await: a peer that resets must not end the process.
         socket.on("error", ignore);
-        const upgrade = (): void => this.#door.upgrade(request, socket, head);
+        const door = this.#ownsSocket(request) ? this.#door : this.#endpoints;
+        const upgrade = (): void => door?.upgrade(request, socket, head);
         if (this.#context.isOpen()) upgrade();
         else this.#context.start().then(upgrade, () => writeRefusal(socket, this.#refused(notNow("not ready"))));
       },
-      ownsRequest: (request) => this.#door.owns(request) || this.#streams.owns(request),
+      ownsRequest: (request) => this.#ownsSocket(request) || this.#streams.owns(request),
       request: (request, response) => {
         if (!this.#streams.owns(request)) return respondRefusal(response, this.#refused(refusePlainRequest(request)));
         const serve = (isReady: boolean): void => this.#streams.serve(request, response, isReady);
@@ -153,9 +180,9 @@ export class Entrances {
     });
   }
 
-  #makeDoor(admission: Admission, newId: () => string): Door {
+  #makeDoor(admission: Admission, path: string, newId: () => string): Door {
     const { options, limits, clock, connections, turn, draining } = this.#context;
-    const { origins, path = defaultPath, deflate = false } = options;
+    const { origins, deflate = false } = options;
     return new Door({
       path,
       origins,
@@ -177,6 +204,31 @@ export class Entrances {
         this.#heartbeat.wake();
         this.#opened(connection);
       },
+    });
+  }
+
+  #makeEndpointDoor(newId: () => string): EndpointDoor {
+    const { options, limits, clock, logger, connections, turn, check, draining } = this.#context;
+    const { anonymous = false, cookie, origins, deflate = false } = options;
+    return new EndpointDoor({
+      check,
+      anonymous,
+      cookie,
+      origins,
+      deflate,
+      randomBytes,
+      connections,
+      limits,
+      clock,
+      logger,
+      turn,
+      draining,
+      newId,
+      opened: (connection) => {
+        this.#heartbeat.wake();
+        this.#opened(connection);
+      },
+      ended: (connection, code) => this.#ended(connection, code),
     });
   }
 

@@ -59,6 +59,11 @@ export class Heartbeat {
 
   #look(connection: Connection, monotonic: number, now: number): void {
     const { pingMs, authOverdue } = this.#options;
+    // What stands unread in a socket that we hold back may well be a pong, or the rest of a message.
+    if (connection.held) {
+      connection.heardAt = monotonic;
+      connection.unfinished = undefined;
+    }
     if (connection.authBy !== undefined && monotonic >= connection.authBy) authOverdue(connection);
     else if (monotonic - connection.heardAt > pingMs + defaults.silenceMs) {
       connection.close(closeCodes.heartbeatLost, "nothing heard");
@@ -78,7 +83,7 @@ export class Heartbeat {
   }
 
   #isStuck(connection: Connection, monotonic: number): boolean {
-    if (!isMidMessage(connection.socket)) {
+    if (connection.held || !isMidMessage(connection.socket)) {
       connection.unfinished = undefined;
       return false;
     }
@@ -89,10 +94,14 @@ export class Heartbeat {
 
   #checkExpiry(connection: Connection, now: number): void {
     const { expiresAt } = connection.identity;
-    if (expiresAt === undefined || connection.session === undefined) return;
+    if (expiresAt === undefined) return;
     if (now >= expiresAt) {
       connection.close(closeCodes.tokenExpired, "token expired");
-    } else if (!connection.reauthTold && now >= expiresAt - defaults.reauthWithinMs) {
+    } else if (
+      connection.session !== undefined &&
+      !connection.reauthTold &&
+      now >= expiresAt - defaults.reauthWithinMs
+    ) {
       connection.reauthTold = true;
       connection.send(encodeFrame({ type: "reauth", within_ms: expiresAt - now }));
     }

@@ -13,6 +13,10 @@ import { Calls } from "./calls.ts";
 import { Catalog } from "./catalog.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { Connections } from "./connections.ts";
+import { Group, Groups } from "./endpoints/groups.ts";
+import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
+import type { EndpointHandler, EndpointOptions, Receive, Who } from "./endpoints/options.ts";
+import { RawConnection } from "./endpoints/connection.ts";
 import { Entrances, type Listening } from "./entrances.ts";
 import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
@@ -26,6 +30,8 @@ import { Rooms } from "./rooms.ts";
 import { Turn } from "./turn.ts";
 
 const defaultDrainMs = 5_000;
+/** Enough that two processes which share a backend do not take each other's name. */
+const nodeNameBytes = 12;
 
 /** A hub's parts that a test may replace. */
 export interface HubSurroundings {
@@ -58,6 +64,7 @@ export class Hub<C extends Contract = Contract> {
   readonly #revocations: Revocations;
   readonly #handles: HandleContext;
   readonly #entrances: Entrances;
+  readonly #groups: Groups;
   #started: Promise<void> | undefined;
   #isOpen = false;
   #closing: Promise<void> | undefined;
@@ -93,6 +100,14 @@ export class Hub<C extends Contract = Contract> {
     };
     this.#handles = { ...requests, connections: this.#connections, revocations: this.#revocations };
     this.calls = new Calls(this.#handles);
+    this.#groups = new Groups({
+      backend: this.#backend,
+      turn,
+      logger: this.#logger,
+      node: randomBytes(nodeNameBytes).toString("base64url"),
+      isOpen: () => this.#isOpen,
+      maxGroups: this.limits.rooms,
+    });
     this.#entrances = new Entrances({
       options,
       limits: this.limits,
@@ -142,6 +157,33 @@ export class Hub<C extends Contract = Contract> {
   }
 
   /**
+   * A route for messages of the app's own: text, JSON and binary, without this package's protocol. `path` may have
+   * parameters (`/chat/:room`); text is more specific than a parameter, and of equals the first declared wins. `handler`
+   * runs for each connection until it ends. Throws on options that cannot work, or on a path that is taken.
+   */
+  endpoint<const P extends string>(path: P, handler: EndpointHandler<P, "any", false>): void;
+  endpoint<const P extends string, R extends Receive = "any", const W extends Who = false>(
+    path: P,
+    options: EndpointOptions<P, R, W>,
+    handler: EndpointHandler<P, R, W>,
+  ): void;
+  endpoint(path: string, first: unknown, second?: unknown): void {
+    const [options, handler] = second === undefined ? [{}, first] : [first, second];
+    // The path and the options give the types that the handler is written against.
+    this.#entrances.endpoint(path, options as AnyOptions, handler as AnyHandler);
+  }
+
+  /** Sockets of endpoints under one name, to send to together. Throws a TypeError on a name that P-20 does not allow. */
+  group(name: string): Group {
+    return new Group(this.#groups, name);
+  }
+
+  /** The names of the groups that have sockets on this node. */
+  groups(): string[] {
+    return this.#groups.names();
+  }
+
+  /**
    * Takes the paths of the socket (`/ws` and below) and of streams (`/sse`) on a node:http server, and leaves all else to
    * the server's own.
    */
@@ -165,9 +207,10 @@ export class Hub<C extends Contract = Contract> {
     return new UserHandle(this.#handles, name, personalRoom(name));
   }
 
-  /** A connection of this node by its id; undefined where it is gone. */
+  /** A connection of this node by its id, where it speaks this package's protocol; undefined where it is gone. */
   connection(id: string): ConnectionHandle | undefined {
     const connection = this.#connections.get(id);
+    if (connection instanceof RawConnection) return undefined;
     return connection === undefined || connection.closed ? undefined : new ConnectionHandle(connection, this.#clock);
   }
 

@@ -16,6 +16,23 @@ export type {
 } from "./handlers.ts";
 export { defaultKeep, defaultLimits } from "./options.ts";
 export type { HubOptions, Limits, Logger } from "./options.ts";
+export { refuse } from "./endpoints/refuse.ts";
+export type { Refusal } from "./endpoints/refuse.ts";
+export type {
+  Asking,
+  EndpointContext,
+  EndpointHandler,
+  EndpointOptions,
+  Invalid,
+  MessageOf as EndpointMessage,
+  Receive,
+  UserOf,
+  Who,
+} from "./endpoints/options.ts";
+export type { PathParams } from "./endpoints/path.ts";
+export type { EndpointSocket } from "./endpoints/socket.ts";
+export type { Group } from "./endpoints/groups.ts";
+export type { Sendable } from "./endpoints/payload.ts";
 export type { PageRequest } from "./history.ts";
 export type { Published } from "./publisher.ts";
 export { Refused } from "./refused.ts";

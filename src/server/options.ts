@@ -74,8 +74,8 @@ export interface HubOptions<C extends Contract = Contract> {
   readonly origins?: readonly string[];
   readonly keep?: Partial<Keep>;
   readonly limits?: Partial<Limits>;
-  /** The socket's path. Default `/ws`. */
-  readonly path?: string;
+  /** The socket's path; `false`: this protocol is not served, only the app's own endpoints are. Default `/ws`. */
+  readonly path?: string | false;
   /** The path of streams over SSE (P-70); `false`: there are none. Default `/sse`. */
   readonly ssePath?: string | false;
   /** Offer permessage-deflate. Default false: it costs about five times the CPU and ten times the memory. */

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import type { Flushable, Turn } from "./turn.ts";
-import { payloads } from "./wire.ts";
+import { framesIn } from "./wire.ts";
 
 /** Where more than this share of the bound waits, droppable frames are left out. */
 const congestedShare = 0.25;
@@ -150,6 +150,6 @@ export class Outbox implements Flushable {
 
 function compress(socket: WebSocket, buffers: Buffer[]): void {
   for (const buffer of buffers) {
-    for (const payload of payloads(buffer)) socket.send(payload, { binary: false });
+    for (const { payload, isBinary } of framesIn(buffer)) socket.send(payload, { binary: isBinary });
   }
 }

@@ -1,0 +1,54 @@
+import type { IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
+import type { AnyHub } from "fanfare";
+import * as z from "zod";
+
+const Message = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("chat"), text: z.string() }),
+  z.object({ type: z.literal("ping") }),
+]);
+const Update = z.object({ status: z.string(), user_id: z.union([z.string(), z.number()]) });
+const maxTextCharacters = 500;
+
+/** `/ws/:room?token=`: signed in by a JWT; a bad token is closed with 4001, which a browser sees. */
+export function rooms(hub: AnyHub): void {
+  hub.endpoint(
+    "/ws/:room",
+    {
+      authenticate: true,
+      receive: Message,
+      invalid: ({ fault }, socket) =>
+        socket.send({ type: "error", message: fault === "json" ? "Invalid JSON" : "Unknown message" }),
+    },
+    async ({ socket, params, user }) => {
+      const room = hub.group(params.room);
+      room.join(socket);
+      room.broadcast({ type: "user_joined", user_id: user, room_size: room.size });
+      for await (const message of socket) {
+        if (message.type === "ping") socket.send({ type: "pong" });
+        else room.broadcast({ type: "chat", user_id: user, text: message.text.slice(0, maxTextCharacters) });
+      }
+      room.broadcast({ type: "user_left", user_id: user });
+    },
+  );
+}
+
+/** `POST /orders/:id/status`: any code of the server tells the sockets of a user. Undefined: it is not this call. */
+export async function orderStatus(hub: AnyHub, request: IncomingMessage): Promise<[number, object] | undefined> {
+  const id = /^\/orders\/([^/?]+)\/status$/.exec(request.url ?? "")?.[1];
+  if (id === undefined || request.method !== "POST") return undefined;
+  if (Number(request.headers["content-length"] ?? 0) > 10_000) return [413, { error: "too large" }];
+  const body = Update.safeParse(parse(await text(request)));
+  if (!body.success) return [422, { error: "status and user_id are needed" }];
+  const { status, user_id } = body.data;
+  hub.group(`user_${user_id}`).broadcast({ type: "order_update", order_id: id, status });
+  return [200, { order_id: id, status }];
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}

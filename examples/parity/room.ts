@@ -1,0 +1,24 @@
+import type { AnyHub } from "fanfare";
+import * as z from "zod";
+
+const Content = z.object({ content: z.string() });
+
+/** `/ws/room/:room`: a group for each room, which is gone with its last member. */
+export function room(hub: AnyHub): void {
+  hub.endpoint(
+    "/ws/room/:room",
+    {
+      receive: Content,
+      invalid: (_, socket) => socket.send({ type: "error", message: "Invalid message" }),
+    },
+    async ({ socket, params: { room } }) => {
+      const group = hub.group(`room/${room}`);
+      group.join(socket);
+      group.broadcast({ type: "user_joined", room, members: group.size }, { except: socket });
+      for await (const { content } of socket) {
+        group.broadcast({ type: "message", room, content }, { except: socket });
+      }
+      group.broadcast({ type: "user_left", room, members: group.size });
+    },
+  );
+}

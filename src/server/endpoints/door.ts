@@ -1,0 +1,210 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer, type Server as TypedServer } from "ws";
+import { anonymousIdentity } from "../auth/anonymous.ts";
+import { findCredentials, queryOf } from "../auth/credentials.ts";
+import type { Identity, RequestFacts } from "../auth/identity.ts";
+import { originAllowed } from "../auth/origin.ts";
+import { turnedAway } from "../capacity.ts";
+import { Socket } from "../connection.ts";
+import { refusals, webSocketOptions } from "../door.ts";
+import { addressOf, pathOf } from "../target.ts";
+import { checkUpgrade, notNow, refusal, writeRefusal, type UpgradeRefusal } from "../upgrade.ts";
+import { RawConnection } from "./connection.ts";
+import { makeEndpoint, type AnyHandler, type AnyOptions, type Endpoint } from "./endpoint.ts";
+import { bySpecificity, matchPath } from "./path.ts";
+import type { Refusal } from "./refuse.ts";
+import { runHandler, type RunContext } from "./run.ts";
+
+export interface EndpointDoorContext extends RunContext {
+  readonly anonymous: boolean;
+  readonly cookie: string | undefined;
+  readonly origins: readonly string[] | undefined;
+  readonly deflate: boolean;
+  readonly randomBytes: (count: number) => Uint8Array;
+  readonly draining: () => boolean;
+  readonly newId: () => string;
+  readonly opened: (connection: RawConnection) => void;
+  readonly ended: (connection: RawConnection, code: number) => void;
+}
+
+interface Route {
+  readonly endpoint: Endpoint;
+  readonly server: TypedServer<typeof Socket>;
+}
+
+/** Somebody at the door: what is known of the request. */
+interface Visitor {
+  readonly route: Route;
+  readonly request: IncomingMessage;
+  readonly params: Readonly<Record<string, string>>;
+  readonly facts: RequestFacts;
+}
+
+type Answer = { readonly identity: Identity | undefined } | { readonly refused: Refusal };
+
+/** The app's own routes: all that can be refused before an upgrade, the upgrade, and what is refused right after it. */
+export class EndpointDoor {
+  readonly #context: EndpointDoorContext;
+  readonly #routes: Route[] = [];
+  /** Upgrades that wait for the app's answer: they count as connections, by address too. */
+  readonly #waiting: Map<Duplex, string> = new Map();
+
+  constructor(context: EndpointDoorContext) {
+    this.#context = context;
+  }
+
+  /** Throws on options that cannot work, or on a path that is taken. */
+  add(path: string, options: AnyOptions, handler: AnyHandler): void {
+    const { limits, deflate } = this.#context;
+    const endpoint = makeEndpoint(path, options, handler, limits);
+    if (this.#routes.some((route) => route.endpoint.path.path === path)) {
+      throw new TypeError(`endpoint ${path} is declared twice`);
+    }
+    const server = new WebSocketServer({
+      ...webSocketOptions,
+      perMessageDeflate: deflate,
+      maxPayload: endpoint.messageBytes,
+      handleProtocols: (offered: Set<string>) => options.protocols?.find((known) => offered.has(known)) ?? false,
+    });
+    this.#routes.push({ endpoint, server });
+    // Stable: among those that are equally specific the first declared stays the first.
+    this.#routes.sort((a, b) => bySpecificity(a.endpoint.path, b.endpoint.path));
+  }
+
+  owns(request: IncomingMessage): boolean {
+    return this.#find(request) !== undefined;
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const found = this.#find(request);
+    const params = found && decodeAll(found.params);
+    if (found === undefined || params === undefined) {
+      writeRefusal(socket, refusal(400, "the path is not well-formed"));
+      return;
+    }
+    const refused = checkUpgrade(request) ?? this.#refuse(request);
+    if (refused !== undefined) return writeRefusal(socket, refused);
+    const facts = {
+      path: pathOf(request),
+      query: queryOf(request.url),
+      headers: request.headers,
+      address: addressOf(request),
+    };
+    void this.#receive({ route: found.route, request, params, facts }, socket, head);
+  }
+
+  #find(request: IncomingMessage): { route: Route; params: Readonly<Record<string, string>> } | undefined {
+    if (this.#routes.length === 0) return undefined;
+    const parts = pathOf(request).split("/").slice(1);
+    for (const route of this.#routes) {
+      const params = matchPath(route.endpoint.path, parts);
+      if (params !== undefined) return { route, params };
+    }
+    return undefined;
+  }
+
+  #refuse(request: IncomingMessage): UpgradeRefusal | undefined {
+    const { origins, connections, limits, draining } = this.#context;
+    if (!originAllowed(request, origins)) return refusal(403, "this origin is not allowed");
+    const address = addressOf(request);
+    const reason = turnedAway({ connections, limits, draining }, address);
+    if (reason !== undefined) return refusals[reason];
+    if (connections.size + this.#waiting.size >= limits.connections) return refusals.full;
+    const here = [...this.#waiting.values()].filter((other) => other === address).length;
+    return connections.countOf(address) + here >= limits.connectionsPerAddress ? refusals.address : undefined;
+  }
+
+  async #receive(visitor: Visitor, socket: Duplex, head: Buffer): Promise<void> {
+    const { logger, clock } = this.#context;
+    this.#waiting.set(socket, visitor.facts.address);
+    let late: unknown;
+    const deadline = new Promise<UpgradeRefusal>((resolve) => {
+      late = clock.setTimeout(() => resolve(notNow("not ready")), visitor.route.endpoint.authWithinMs);
+    });
+    let answer: Answer | UpgradeRefusal;
+    try {
+      answer = await Promise.race([this.#ask(visitor), deadline]);
+    } catch (error) {
+      logger.error(
+        { endpoint: visitor.route.endpoint.path.path, err: error },
+        "an endpoint cannot tell who may come in",
+      );
+      answer = refusal(500, "internal error");
+    }
+    clock.clearTimeout(late);
+    this.#waiting.delete(socket);
+    // The peer may have gone while it was asked who it is.
+    if (socket.destroyed) return;
+    if (this.#context.draining()) return writeRefusal(socket, refusals.draining);
+    if ("status" in answer) return writeRefusal(socket, answer);
+    if ("refused" in answer && answer.refused.code < 1000) {
+      return writeRefusal(socket, refusal(answer.refused.code, oneLine(answer.refused.reason)));
+    }
+    this.#admit(visitor, answer, socket, head);
+  }
+
+  /** By the app's ways: credentials first, then its own say. A check that fails is 503, and may pass by itself. */
+  async #ask({ route, request, params, facts }: Visitor): Promise<Answer | UpgradeRefusal> {
+    const { options } = route.endpoint;
+    const unauthorized = { code: options.unauthorized ?? 4001, reason: "unauthorized" };
+    let identity: Identity | undefined;
+    if (options.authenticate === true || options.authenticate === "optional") {
+      const { cookie, origins, anonymous, check, randomBytes, logger } = this.#context;
+      const credentials = findCredentials(request, facts.query, { cookie, origins });
+      try {
+        if (credentials !== undefined) identity = await check(credentials, facts);
+        else if (anonymous) identity = anonymousIdentity(facts.query, undefined, randomBytes);
+      } catch (error) {
+        logger.error({ endpoint: route.endpoint.path.path, err: error }, "credentials cannot be checked");
+        return notNow("not ready");
+      }
+      const isNeeded = options.authenticate === true || credentials !== undefined;
+      if (identity === undefined && isNeeded) return { refused: unauthorized };
+    }
+    const { query, headers, address } = facts;
+    const refused = await options.accept?.({ params, query, headers, address, identity, user: identity?.user });
+    return refused === undefined || refused === null ? { identity } : { refused };
+  }
+
+  #admit(visitor: Visitor, answer: Answer, stream: Duplex, head: Buffer): void {
+    const { connections, limits, clock, newId, opened, ended } = this.#context;
+    const { endpoint, server } = visitor.route;
+    const { turn } = this.#context;
+    server.handleUpgrade(visitor.request, stream, head, (socket) => {
+      const connection = new RawConnection(
+        {
+          turn,
+          clock,
+          outboxBytes: limits.outboxBytes,
+          monotonic: clock.monotonic,
+          graceMs: 0,
+          messagesPerS: endpoint.messagesPerS,
+          ended: (_, code) => ended(connection, code),
+        },
+        socket,
+        stream,
+        newId(),
+        visitor.facts.address,
+      );
+      connections.add(connection);
+      opened(connection);
+      if ("refused" in answer) connection.close(answer.refused.code, answer.refused.reason);
+      else runHandler(this.#context, endpoint, connection, visitor, answer.identity);
+    });
+  }
+}
+
+/** Undefined where a part is malformed. */
+function decodeAll(params: Readonly<Record<string, string>>): Readonly<Record<string, string>> | undefined {
+  try {
+    return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A reason goes into a body of one line. */
+function oneLine(text: string): string {
+  return text.replaceAll(/\p{Cc}+/gu, " ");
+}

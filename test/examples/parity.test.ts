@@ -1,0 +1,190 @@
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { signToken, type Hub } from "fanfare";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parityApp } from "../../examples/parity/app.ts";
+import { connect, type Plain } from "../endpoints/plain.ts";
+
+const secret = "a secret for the parity examples, 32 bytes";
+const directory = join(import.meta.dirname, "../../examples/parity");
+
+let hub: Pick<Hub, "close" | "counts" | "groups">;
+let url: string;
+let errors: string[];
+
+beforeEach(async () => {
+  errors = [];
+  const note = (facts: object, message: string): void => void errors.push(`${message} ${JSON.stringify(facts)}`);
+  const logger = { debug: () => undefined, info: () => undefined, warn: note, error: note };
+  const app = parityApp({ secret, heartbeatMs: 60, pongMs: 60, logger });
+  app.server.listen(0, "127.0.0.1");
+  await once(app.server, "listening");
+  hub = app.hub;
+  url = `ws://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  return async () => {
+    await app.hub.close({ drainMs: 0 });
+    app.server.close();
+    app.server.closeAllConnections();
+  };
+});
+
+/** A disconnect is no error, whatever the example. */
+afterEach(() => expect(errors).toEqual([]));
+
+function signedIn(user: string, room: string): Promise<Plain> {
+  return connect(`${url}/ws/${room}?token=${signToken({ secret, user, expiresInMs: 60_000 })}`);
+}
+
+async function nothingLeft(): Promise<void> {
+  await expect.poll(() => [hub.counts().connections, hub.groups()]).toEqual([0, []]);
+}
+
+describe("every example", () => {
+  const files = readdirSync(directory).filter((name) => name.endsWith(".ts"));
+
+  it.each(files)("%s has fewer than 60 lines", (name) => {
+    expect(readFileSync(join(directory, name), "utf8").split("\n").length).toBeLessThan(60);
+  });
+});
+
+describe("/ws/echo", () => {
+  it("gives text back behind Echo:, and binary as binary", async () => {
+    const peer = await connect(`${url}/ws/echo`);
+    peer.send("x");
+    expect(await peer.next()).toBe("Echo: x");
+    peer.send(Buffer.from([0, 255, 7]));
+    expect(await peer.next()).toEqual(Buffer.from([0, 255, 7]));
+    peer.socket.terminate();
+    await nothingLeft();
+  });
+});
+
+describe("/ws/ping", () => {
+  it("says connected, answers pings with their timestamp, and closes when asked", async () => {
+    const peer = await connect(`${url}/ws/ping`);
+    expect(await peer.next()).toMatchObject({ type: "connected" });
+    peer.send({ type: "ping", timestamp: 12.5 });
+    expect(await peer.next()).toEqual({ type: "pong", timestamp: 12.5, server_time: expect.any(Number) });
+    peer.send("{");
+    expect(await peer.next()).toEqual({ type: "error", message: "Invalid JSON" });
+    peer.send({ type: "close" });
+    expect(await peer.closed()).toMatchObject({ code: 1000 });
+  });
+});
+
+describe("/ws/chat", () => {
+  it("tells all who comes, who goes and how many are there; a message goes to all but its sender", async () => {
+    const ann = await connect(`${url}/ws/chat?username=Ann`);
+    expect(await ann.next()).toEqual({ type: "system", message: "Ann joined the chat", users_online: 1 });
+    const bob = await connect(`${url}/ws/chat?username=Bob`);
+    const joined = { type: "system", message: "Bob joined the chat", users_online: 2 };
+    expect([await ann.next(), await bob.next()]).toEqual([joined, joined]);
+    ann.send({ content: "hi" });
+    expect(await bob.next()).toEqual({ type: "message", from: "Ann", content: "hi", timestamp: expect.anything() });
+    ann.socket.terminate();
+    expect(await bob.next()).toEqual({ type: "system", message: "Ann left the chat", users_online: 1 });
+    expect(ann.unread).toBe(0);
+    bob.socket.close();
+    await nothingLeft();
+  });
+
+  it("refuses one without a name before the upgrade", async () => {
+    await expect(connect(`${url}/ws/chat`)).rejects.toThrow("status 400: username is missing");
+  });
+});
+
+describe("/ws/room/:room", () => {
+  it("tells the others of a room, and is gone when empty", async () => {
+    const first = await connect(`${url}/ws/room/tea%2Froom`);
+    await expect.poll(() => hub.groups()).toEqual(["room/tea/room"]);
+    const second = await connect(`${url}/ws/room/tea%2Froom`);
+    const elsewhere = await connect(`${url}/ws/room/other`);
+    expect(await first.next()).toEqual({ type: "user_joined", room: "tea/room", members: 2 });
+    second.send({ content: "hi" });
+    expect(await first.next()).toEqual({ type: "message", room: "tea/room", content: "hi" });
+    second.socket.terminate();
+    expect(await first.next()).toEqual({ type: "user_left", room: "tea/room", members: 1 });
+    expect([second.unread, elsewhere.unread]).toEqual([0, 0]);
+    first.socket.close();
+    elsewhere.socket.close();
+    await nothingLeft();
+  });
+});
+
+describe("/ws/:room with a token", () => {
+  it("tells all, the sender too, cuts long texts, and survives what is not JSON", async () => {
+    const ann = await signedIn("ann", "lobby");
+    expect(await ann.next()).toEqual({ type: "user_joined", user_id: "ann", room_size: 1 });
+    const bob = await signedIn("bob", "lobby");
+    const joined = { type: "user_joined", user_id: "bob", room_size: 2 };
+    expect([await ann.next(), await bob.next()]).toEqual([joined, joined]);
+    ann.send({ type: "chat", text: "a".repeat(501) });
+    const said = { type: "chat", user_id: "ann", text: "a".repeat(500) };
+    expect([await ann.next(), await bob.next()]).toEqual([said, said]);
+    ann.send("not JSON");
+    expect(await ann.next()).toEqual({ type: "error", message: "Invalid JSON" });
+    ann.send({ type: "ping" });
+    expect(await ann.next()).toEqual({ type: "pong" });
+    bob.socket.terminate();
+    expect(await ann.next()).toEqual({ type: "user_left", user_id: "bob" });
+  });
+
+  it("closes a bad token, or none, with 4001 after the upgrade, which a browser sees", async () => {
+    const [bad, none] = [await connect(`${url}/ws/lobby?token=bad`), await connect(`${url}/ws/lobby`)];
+    expect([await bad.closed(), await none.closed()]).toMatchObject([{ code: 4001 }, { code: 4001 }]);
+    await nothingLeft();
+  });
+
+  it("hears of an order that was changed over HTTP", async () => {
+    const ann = await signedIn("7", "user_7");
+    await ann.next();
+    const answer = await fetch(`${url.replace("ws", "http")}/orders/42/status`, {
+      method: "POST",
+      body: JSON.stringify({ status: "sent", user_id: 7 }),
+    });
+    expect(await answer.json()).toEqual({ order_id: "42", status: "sent" });
+    expect(await ann.next()).toEqual({ type: "order_update", order_id: "42", status: "sent" });
+  });
+});
+
+describe("/ws/auth-first", () => {
+  it("lets in by the first message", async () => {
+    const peer = await connect(`${url}/ws/auth-first`);
+    expect(await peer.next()).toEqual({ type: "auth_required" });
+    peer.send({ type: "auth", token: signToken({ secret, user: "ann", expiresInMs: 60_000 }) });
+    expect(await peer.next()).toEqual({ type: "auth_success" });
+  });
+
+  it.each([{ type: "auth", token: "bad" }, { type: "hello" }, [1]])("tells %j an error, then 1008", async (first) => {
+    const peer = await connect(`${url}/ws/auth-first`);
+    await peer.next();
+    peer.send(first);
+    expect(await peer.next()).toMatchObject({ type: "error", message: expect.any(String) });
+    expect(await peer.closed()).toMatchObject({ code: 1008 });
+    await nothingLeft();
+  });
+});
+
+describe("/ws/with-heartbeat", () => {
+  it("pings, and again after a pong; who does not answer is closed with 1008", async () => {
+    const peer = await connect(`${url}/ws/with-heartbeat`);
+    expect(await peer.next()).toEqual({ type: "ping" });
+    peer.send("no JSON");
+    peer.send({ type: "pong" });
+    expect(await peer.next()).toEqual({ type: "ping" });
+    expect(await peer.closed()).toMatchObject({ code: 1008 });
+    await nothingLeft();
+  });
+});
+
+describe("/ws/global/:channel", () => {
+  it("gives everyone on the channel what one says", async () => {
+    const [one, two] = [await connect(`${url}/ws/global/news`), await connect(`${url}/ws/global/news`)];
+    await expect.poll(() => hub.counts().connections).toBe(2);
+    one.send({ content: "hi" });
+    const said = { content: "hi", channel: "news" };
+    expect([await one.next(), await two.next()]).toEqual([said, said]);
+  });
+});
