@@ -224,6 +224,7 @@ export class Entrances {
       turn,
       draining,
       newId,
+      refused: (status) => this.#context.requests.counts.refusedUpgrade(status),
       opened: (connection) => {
         this.#heartbeat.wake();
         this.#opened(connection);

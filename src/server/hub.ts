@@ -103,6 +103,7 @@ export class Hub<C extends Contract = Contract> {
     this.#groups = new Groups({
       backend: this.#backend,
       turn,
+      delivered: this.#counts.messages,
       logger: this.#logger,
       node: randomBytes(nodeNameBytes).toString("base64url"),
       isOpen: () => this.#isOpen,

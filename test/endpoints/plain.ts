@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
+import { connect as dial } from "node:net";
 import { onTestFinished } from "vitest";
 import { WebSocket, type ClientOptions } from "ws";
 
@@ -76,4 +77,14 @@ export async function connect(url: string, options: ClientOptions & { protocols?
     });
   });
   return peer;
+}
+
+/** What a server answers to bytes, up to its end. */
+export async function exchange(port: number, bytes: string): Promise<string> {
+  const socket = dial(port, "127.0.0.1").setEncoding("utf8");
+  let answer = "";
+  socket.on("data", (text) => (answer += String(text)));
+  socket.write(bytes);
+  await once(socket, "close");
+  return answer;
 }

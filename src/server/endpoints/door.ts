@@ -24,6 +24,7 @@ export interface EndpointDoorContext extends RunContext {
   readonly randomBytes: (count: number) => Uint8Array;
   readonly draining: () => boolean;
   readonly newId: () => string;
+  readonly refused: (status: number) => void;
   readonly opened: (connection: RawConnection) => void;
   readonly ended: (connection: RawConnection, code: number) => void;
 }
@@ -80,11 +81,11 @@ export class EndpointDoor {
     const found = this.#find(request);
     const params = found && decodeAll(found.params);
     if (found === undefined || params === undefined) {
-      writeRefusal(socket, refusal(400, "the path is not well-formed"));
+      this.#turnAway(socket, refusal(400, "the path is not well-formed"));
       return;
     }
     const refused = checkUpgrade(request) ?? this.#refuse(request);
-    if (refused !== undefined) return writeRefusal(socket, refused);
+    if (refused !== undefined) return this.#turnAway(socket, refused);
     const facts = {
       path: pathOf(request),
       query: queryOf(request.url),
@@ -102,6 +103,11 @@ export class EndpointDoor {
       if (params !== undefined) return { route, params };
     }
     return undefined;
+  }
+
+  #turnAway(socket: Duplex, refused: UpgradeRefusal): void {
+    this.#context.refused(refused.status);
+    writeRefusal(socket, refused);
   }
 
   #refuse(request: IncomingMessage): UpgradeRefusal | undefined {
@@ -136,10 +142,10 @@ export class EndpointDoor {
     this.#waiting.delete(socket);
     // The peer may have gone while it was asked who it is.
     if (socket.destroyed) return;
-    if (this.#context.draining()) return writeRefusal(socket, refusals.draining);
-    if ("status" in answer) return writeRefusal(socket, answer);
+    if (this.#context.draining()) return this.#turnAway(socket, refusals.draining);
+    if ("status" in answer) return this.#turnAway(socket, answer);
     if ("refused" in answer && answer.refused.code < 1000) {
-      return writeRefusal(socket, refusal(answer.refused.code, oneLine(answer.refused.reason)));
+      return this.#turnAway(socket, refusal(answer.refused.code, oneLine(answer.refused.reason)));
     }
     this.#admit(visitor, answer, socket, head);
   }

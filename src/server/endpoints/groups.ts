@@ -2,6 +2,7 @@ import type { Backend, RoomRef, Subscription } from "../../backends/backend.ts";
 import { decodeJson } from "../../protocol/encode.ts";
 import { isRoomName } from "../../protocol/names.ts";
 import { Broadcast } from "../broadcast.ts";
+import type { Delivered } from "../metrics/counts.ts";
 import type { Logger } from "../options.ts";
 import type { Turn } from "../turn.ts";
 import type { Payload } from "../wire.ts";
@@ -12,6 +13,8 @@ import { EndpointSocket } from "./socket.ts";
 export interface GroupsContext {
   readonly backend: Backend;
   readonly turn: Turn;
+  /** What groups deliver is counted with the messages of rooms. */
+  readonly delivered: Delivered;
   readonly logger: Logger;
   /** This process's own name, among those that share the backend. */
   readonly node: string;
@@ -29,9 +32,9 @@ export class GroupState implements Joined {
   #subscription: Subscription | undefined;
   #closed = false;
 
-  constructor(name: string, turn: Turn, left: (group: GroupState) => void) {
+  constructor(name: string, { turn, delivered }: GroupsContext, left: (group: GroupState) => void) {
     this.name = name;
-    this.broadcast = new Broadcast(turn, false);
+    this.broadcast = new Broadcast(turn, false, delivered);
     this.#left = left;
   }
 
@@ -99,8 +102,8 @@ export class Groups {
   }
 
   #open(name: string): GroupState {
-    const { turn, backend, logger, node } = this.#context;
-    const state = new GroupState(name, turn, (group) => {
+    const { backend, logger, node } = this.#context;
+    const state = new GroupState(name, this.#context, (group) => {
       this.#states.delete(group.name);
       group.close();
     });

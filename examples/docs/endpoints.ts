@@ -1,0 +1,93 @@
+// #region imports
+import { createHub, jwt, refuse } from "fanfare";
+import * as z from "zod";
+// #endregion
+import type { AnyHub } from "fanfare";
+
+// #region chat
+const Message = z.object({ text: z.string().max(500) });
+
+export function chatHub(secret: string) {
+  const hub = createHub({ auth: jwt({ secret }) });
+
+  hub.endpoint("/chat/:room", { authenticate: true, receive: Message }, async ({ socket, params, user }) => {
+    const room = hub.group(params.room);
+    room.join(socket);
+    room.broadcast({ user, came: true }, { except: socket });
+    for await (const { text } of socket) {
+      room.broadcast({ user, text });
+    }
+    room.broadcast({ user, left: true }); // the peer is gone: nothing was thrown, nothing is left behind
+  });
+
+  return hub;
+}
+// #endregion
+
+// #region accept
+export function inboxes(hub: AnyHub): void {
+  hub.endpoint(
+    "/inbox/:name",
+    {
+      authenticate: true,
+      accept: ({ params, user, query }) => {
+        if (query.get("v") === "1") return refuse(410, "version 1 is gone"); // HTTP, before the upgrade
+        return params.name === user ? undefined : refuse(4003, "not your inbox"); // a close code, which a browser sees
+      },
+    },
+    async ({ socket, user }) => {
+      hub.group(`user_${user}`).join(socket);
+      for await (const _ of socket); // it only listens
+    },
+  );
+}
+
+/** From anywhere in the server: a route, a job, another endpoint. */
+export function orderSent(hub: AnyHub, user: string, order: string): void {
+  hub.group(`user_${user}`).broadcast({ order, status: "sent" });
+}
+// #endregion
+
+// #region first
+export function signInFirst(hub: AnyHub): void {
+  hub.endpoint("/first", { authenticate: "first", receive: "text" }, async ({ socket, signIn }) => {
+    const identity = await signIn((await socket.next()) ?? "");
+    if (identity === undefined) return socket.close(1008, "not signed in");
+    socket.send({ hello: identity.user });
+    for await (const text of socket) socket.send({ from: identity.user, text });
+  });
+}
+// #endregion
+
+// #region pool
+export interface Pool {
+  connect(): Promise<{ query(text: string): Promise<unknown>; release(): void }>;
+}
+
+/** The database's connection is taken for a message and given back: an idle socket holds none. */
+export function notes(hub: AnyHub, pool: Pool): void {
+  hub.endpoint("/notes", { receive: z.object({ id: z.number() }) }, async ({ socket }) => {
+    for await (const { id } of socket) {
+      const database = await pool.connect();
+      try {
+        socket.send({ id, note: await database.query(`note ${id}`) });
+      } finally {
+        database.release();
+      }
+    }
+  });
+}
+// #endregion
+
+// #region file
+/** Sends as fast as the peer reads, and no faster. */
+export function download(hub: AnyHub, chunks: () => AsyncIterable<Uint8Array>): void {
+  hub.endpoint("/download", async ({ socket }) => {
+    for await (const chunk of chunks()) {
+      if (!socket.send(chunk)) await socket.drained();
+      if (!socket.isOpen) return;
+    }
+    socket.close(1000, "that was all");
+  });
+}
+// #endregion
