@@ -84,7 +84,11 @@ describe("a group", () => {
       backend.subscribe = async (room, listener) => {
         subscribed.add(listener);
         const { state, close } = await shared.subscribe(room, listener);
-        return { state, close: () => void (subscribed.delete(listener), close()) };
+        const unsubscribe = (): void => {
+          subscribed.delete(listener);
+          close();
+        };
+        return { state, close: unsubscribe };
       };
       backend.relay = (room, text) => shared.relay(room, text);
       return backend;

@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
+import type { WebSocket } from "ws";
 import type { Closed } from "../../src/server/endpoints/connection.ts";
 import { FakeClock } from "../server/support/clock.ts";
 import { eventually, serve } from "../server/support/hub.ts";
 import { connect } from "./plain.ts";
 
 describe("the end of a connection", () => {
-  it.each<[string, (socket: WebSocket | import("ws").WebSocket) => void, Closed]>([
+  it.each<[string, (socket: WebSocket) => void, Closed]>([
     ["with a code and a reason", (socket) => socket.close(4321, "bye"), { code: 4321, reason: "bye" }],
     ["without a code", (socket) => socket.close(), { code: 1005, reason: "" }],
-    ["without a word", (socket) => (socket as import("ws").WebSocket).terminate(), { code: 1006, reason: "" }],
+    ["without a word", (socket) => socket.terminate(), { code: 1006, reason: "" }],
   ])("%s ends the loop, and tells it after what came before", async (_, leave, closed) => {
     const { hub, port, logged } = await serve();
     const seen: unknown[] = [];
@@ -112,7 +113,7 @@ describe("a drain", () => {
     expect([await busy.next(), (await busy.closed()).code]).toEqual(["answer to question", 1012]);
     await closed;
     expect([idle.unread, hub.counts().connections]).toEqual([0, 0]);
-    await expect(connect(`ws://127.0.0.1:${port}/a`)).rejects.toThrow();
+    await expect(connect(`ws://127.0.0.1:${port}/a`)).rejects.toThrow("ECONNREFUSED");
   });
 });
 

@@ -2,7 +2,7 @@ import { compilePath, type CompiledPath } from "./path.ts";
 import type { EndpointHandler, EndpointOptions, Receive, Who } from "./options.ts";
 
 /** An endpoint whatever its types are: they are the app's alone. */
-export type AnyOptions = EndpointOptions<string, Receive, Who>;
+export type AnyOptions = EndpointOptions;
 export type AnyHandler = EndpointHandler<string, Receive, Who>;
 
 /** One route, its options checked. */
