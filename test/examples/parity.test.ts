@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { signToken, type Hub } from "fanfare";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { parityApp } from "../../examples/parity/app.ts";
 import { connect, type Plain } from "../endpoints/plain.ts";
 
@@ -27,11 +27,10 @@ beforeEach(async () => {
     await app.hub.close({ drainMs: 0 });
     app.server.close();
     app.server.closeAllConnections();
+    // A disconnect is no error, whatever the example.
+    if (errors.length > 0) throw new Error(errors.join("\n"));
   };
 });
-
-/** A disconnect is no error, whatever the example. */
-afterEach(() => expect(errors).toEqual([]));
 
 function signedIn(user: string, room: string): Promise<Plain> {
   return connect(`${url}/ws/${room}?token=${signToken({ secret, user, expiresInMs: 60_000 })}`);

@@ -6,7 +6,7 @@ import { findCredentials, queryOf } from "../auth/credentials.ts";
 import type { Identity, RequestFacts } from "../auth/identity.ts";
 import { originAllowed } from "../auth/origin.ts";
 import { turnedAway } from "../capacity.ts";
-import { Socket } from "../connection.ts";
+import type { Socket } from "../connection.ts";
 import { refusals, webSocketOptions } from "../door.ts";
 import { addressOf, pathOf } from "../target.ts";
 import { checkUpgrade, notNow, refusal, writeRefusal, type UpgradeRefusal } from "../upgrade.ts";
