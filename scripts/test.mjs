@@ -2,7 +2,7 @@
 // at its end counts tests, and each of the other steps as one. Arguments go to vitest.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { findChromium } from "./chromium.mjs";
+import { findPrograms } from "./programs.mjs";
 import { build, install, root, run, runTool } from "./steps.mjs";
 
 const results = join(root, ".tmp", "results");
@@ -14,10 +14,10 @@ const failures = [];
 
 const ready = (await step("npm ci", install)) && (await step("npm run build", build));
 if (ready) {
-  const chromium = await findChromium();
-  await step("chromium", () => chromium !== undefined);
+  const programs = await findPrograms();
+  for (const { title, path } of programs) await step(title, () => path !== undefined);
   await check();
-  await vitest(chromium);
+  await vitest(programs);
   await readme();
 }
 report();
@@ -44,10 +44,11 @@ async function check() {
   );
 }
 
-async function vitest(chromium) {
+async function vitest(programs) {
   const file = join(results, "vitest.json");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
-  const env = chromium === undefined ? {} : { CHROMIUM: chromium };
+  const found = programs.filter(({ path }) => path !== undefined);
+  const env = Object.fromEntries(found.map(({ variable, path }) => [variable, path]));
   const code = await runTool("vitest/vitest.mjs", ["run", ...reporters, ...process.argv.slice(2)], env);
   const result = readJson(file);
   if (result === undefined) return count(0, ["vitest: it ended early"]);

@@ -36,6 +36,7 @@ export function hubOptions(settings: ServeSettings, config: Config, parts: Parts
     limits: { ...config.limits, ...settings.limits },
     ...(auth === undefined ? {} : { auth }),
     ...(origins === undefined ? {} : { origins }),
+    ...(settings.trustedProxies === undefined ? {} : { trustedProxies: settings.trustedProxies }),
   };
 }
 

@@ -23,6 +23,7 @@ const known: Readonly<Record<keyof Config, true>> = {
   limits: true,
   path: true,
   ssePath: true,
+  trustedProxies: true,
   deflate: true,
   logger: true,
   setup: true,

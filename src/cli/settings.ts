@@ -1,6 +1,8 @@
 import type { Keep } from "../protocol/contract.ts";
 import { checkOrigins } from "../server/auth/origin.ts";
 import { defaultLimits, type Limits, resolveLimits } from "../server/options.ts";
+import { checkTrustedProxies } from "../server/proxies.ts";
+import { oneLine } from "./io.ts";
 import { type Flag, type Given, one, readBoolean, readFlags, readInteger, readText, UsageError } from "./flags.ts";
 
 export type BackendSetting = { readonly kind: "memory" } | { readonly kind: "lmdb"; readonly directory: string };
@@ -23,6 +25,7 @@ export interface ServeSettings {
   readonly jwks: string | undefined;
   readonly apiKeys: readonly ApiKey[];
   readonly origins: readonly string[] | undefined;
+  readonly trustedProxies: readonly string[] | undefined;
   readonly anonymous: boolean | undefined;
   readonly dev: boolean;
   readonly backend: BackendSetting | undefined;
@@ -40,6 +43,7 @@ type ServeFlag =
   | "jwks"
   | "api-key"
   | "origin"
+  | "trusted-proxy"
   | "anonymous"
   | "dev"
   | "backend"
@@ -64,6 +68,12 @@ export const serveFlags: Readonly<Record<ServeFlag, Flag>> = {
     type: "string",
     valueHint: "ORIGIN",
     description: "lets pages of that origin in; * lets in all; default: the server's own",
+    repeated: true,
+  },
+  "trusted-proxy": {
+    type: "string",
+    valueHint: "ADDRESS",
+    description: "a proxy, or a range such as 10.0.0.0/8, whose X-Forwarded-For is believed; default: none",
     repeated: true,
   },
   anonymous: {
@@ -110,6 +120,7 @@ export function readServeSettings(args: readonly string[], env: NodeJS.ProcessEn
     jwks: one(given.jwks, readKeySetUrl),
     apiKeys: (given["api-key"]?.values ?? []).map((value) => readApiKey(value, given["api-key"]?.source ?? "")),
     origins: given.origin?.values.map((value) => readOrigin(value, given.origin?.source ?? "")),
+    trustedProxies: readTrustedProxies(given["trusted-proxy"]),
     anonymous: one(given.anonymous, readBoolean),
     dev: one(given.dev, readBoolean) ?? false,
     backend: one(given.backend, readBackend),
@@ -174,6 +185,16 @@ function readOrigin(text: string, source: string): string {
     return text;
   } catch {
     throw new UsageError(`${source} wants * or an origin such as https://app.example.com, got ${JSON.stringify(text)}`);
+  }
+}
+
+function readTrustedProxies(given: Given | undefined): readonly string[] | undefined {
+  if (given === undefined) return undefined;
+  try {
+    checkTrustedProxies(given.values);
+    return given.values;
+  } catch (error) {
+    throw new UsageError(`${given.source}: ${oneLine(error)}`);
   }
 }
 

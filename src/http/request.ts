@@ -11,7 +11,7 @@ export interface HttpRequest {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
-  /** The peer's; empty where it is not known. */
+  /** The client's; empty where it is not known. */
   readonly address: string;
   /** All values of a header, joined by a comma and a space: one byte of it is one character. */
   header(name: string): string | undefined;
@@ -19,13 +19,14 @@ export interface HttpRequest {
   body(maxBytes: number): Promise<Buffer>;
 }
 
-export function nodeRequest(request: IncomingMessage): HttpRequest {
+/** `address` is the client's, where the caller needs it. */
+export function nodeRequest(request: IncomingMessage, address = ""): HttpRequest {
   return {
     method: request.method ?? "",
     path: pathOf(request),
     query: queryOf(request.url),
     headers: request.headers,
-    address: request.socket.remoteAddress ?? "",
+    address,
     header: (name) => joined(headerValues(request.rawHeaders, name)),
     // Node reads and drops the rest of one that is too large, for as long as the server's `requestTimeout` allows: a
     // socket cut off while it sends would never see the answer.

@@ -7,7 +7,8 @@ import type { RequestFacts } from "./auth/identity.ts";
 import { originAllowed } from "./auth/origin.ts";
 import { turnedAway, type Capacity, type TurnedAway } from "./capacity.ts";
 import { Connection, Socket, type ConnectionContext } from "./connection.ts";
-import { addressOf, pathOf } from "./target.ts";
+import type { AddressOf } from "./proxies.ts";
+import { pathOf } from "./target.ts";
 import {
   checkUpgrade,
   notNow,
@@ -50,6 +51,7 @@ export interface DoorContext extends Capacity {
   readonly admission: Admission;
   readonly newId: () => string;
   readonly refused: (status: number) => void;
+  readonly addressOf: AddressOf;
   readonly opened: (connection: Connection) => void;
 }
 
@@ -89,7 +91,7 @@ export class Door {
 
   #refuse(request: IncomingMessage): UpgradeRefusal | undefined {
     if (!originAllowed(request, this.#context.origins)) return refusal(403, "this origin is not allowed");
-    const reason = turnedAway(this.#context, addressOf(request));
+    const reason = turnedAway(this.#context, this.#context.addressOf(request));
     return reason && refusals[reason];
   }
 
@@ -110,7 +112,7 @@ export class Door {
       path,
       query: queryOf(request.url),
       headers: request.headers,
-      address: addressOf(request),
+      address: this.#context.addressOf(request),
       ...(room !== undefined && { room: decodeOnce(room) }),
     };
   }

@@ -15,6 +15,7 @@ import { Heartbeat } from "./heartbeat.ts";
 import { makeHttpServer } from "./http-server.ts";
 import { idMaker } from "./ids.ts";
 import type { HubOptions, Limits, Logger } from "./options.ts";
+import type { AddressOf } from "./proxies.ts";
 import { Requests, type RequestContext } from "./requests.ts";
 import { StreamDoor } from "./sse/door.ts";
 import { RawConnection } from "./endpoints/connection.ts";
@@ -30,6 +31,7 @@ const defaultPath = "/ws";
 export interface EntrancesContext {
   readonly options: Omit<HubOptions, "rooms">;
   readonly limits: Limits;
+  readonly addressOf: AddressOf;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly connections: Connections;
@@ -181,7 +183,7 @@ export class Entrances {
   }
 
   #makeDoor(admission: Admission, path: string, newId: () => string): Door {
-    const { options, limits, clock, connections, turn, draining } = this.#context;
+    const { options, limits, clock, connections, turn, draining, addressOf } = this.#context;
     const { origins, deflate = false } = options;
     return new Door({
       path,
@@ -198,6 +200,7 @@ export class Entrances {
       },
       admission,
       newId,
+      addressOf,
       draining,
       refused: (status) => this.#context.requests.counts.refusedUpgrade(status),
       opened: (connection) => {
@@ -208,7 +211,7 @@ export class Entrances {
   }
 
   #makeEndpointDoor(newId: () => string): EndpointDoor {
-    const { options, limits, clock, logger, connections, turn, check, draining } = this.#context;
+    const { options, limits, clock, logger, connections, turn, check, draining, addressOf } = this.#context;
     const { anonymous = false, cookie, origins, deflate = false } = options;
     return new EndpointDoor({
       check,
@@ -224,6 +227,7 @@ export class Entrances {
       turn,
       draining,
       newId,
+      addressOf,
       refused: (status) => this.#context.requests.counts.refusedUpgrade(status),
       opened: (connection) => {
         this.#heartbeat.wake();
@@ -234,7 +238,7 @@ export class Entrances {
   }
 
   #makeStreamDoor(asks: Requests, newId: () => string): StreamDoor {
-    const { options, limits, clock, logger, connections, turn, check, draining } = this.#context;
+    const { options, limits, clock, logger, connections, turn, check, draining, addressOf } = this.#context;
     return new StreamDoor({
       options,
       check,
@@ -255,6 +259,7 @@ export class Entrances {
         counts: this.#context.requests.counts,
       },
       newId,
+      addressOf,
       opened: (stream) => this.#opened(stream),
       ended: (stream, code) => this.#ended(stream, code),
     });

@@ -24,6 +24,7 @@ import { isLater } from "./later.ts";
 import { safeLogger } from "./logging.ts";
 import { defaultKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
 import { Counts } from "./metrics/counts.ts";
+import { makeAddressOf, type AddressOf } from "./proxies.ts";
 import { Publisher } from "./publisher.ts";
 import type { RequestContext } from "./requests.ts";
 import { Rooms } from "./rooms.ts";
@@ -52,6 +53,8 @@ export class Hub<C extends Contract = Contract> {
   readonly limits: Limits;
   /** What users and API keys ask without a connection (P-80). */
   readonly calls: Calls;
+  /** Where a request of node:http came from, past `trustedProxies`: for a transport of your own. */
+  readonly addressOf: AddressOf;
   readonly #backend: Backend;
   readonly #options: Omit<HubOptions, "rooms">;
   readonly #clock: Clock;
@@ -73,6 +76,7 @@ export class Hub<C extends Contract = Contract> {
     checkOrigins(options.origins ?? []);
     this.#options = options;
     this.limits = resolveLimits(options.limits);
+    this.addressOf = makeAddressOf(options.trustedProxies);
     this.#clock = surroundings.clock ?? systemClock();
     this.#logger = safeLogger(options.logger);
     this.#backend = options.backend ?? memory();
@@ -112,6 +116,7 @@ export class Hub<C extends Contract = Contract> {
     this.#entrances = new Entrances({
       options,
       limits: this.limits,
+      addressOf: this.addressOf,
       clock,
       logger: this.#logger,
       connections: this.#connections,

@@ -34,6 +34,7 @@ export type { EndpointSocket } from "./endpoints/socket.ts";
 export type { Group } from "./endpoints/groups.ts";
 export type { Sendable } from "./endpoints/payload.ts";
 export type { PageRequest } from "./history.ts";
+export type { AddressOf } from "./proxies.ts";
 export type { Published } from "./publisher.ts";
 export { Refused } from "./refused.ts";
 export type { Clock } from "./clock.ts";

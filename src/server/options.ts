@@ -78,6 +78,11 @@ export interface HubOptions<C extends Contract = Contract> {
   readonly path?: string | false;
   /** The path of streams over SSE (P-70); `false`: there are none. Default `/sse`. */
   readonly ssePath?: string | false;
+  /**
+   * Proxies whose `X-Forwarded-For` is believed: addresses and ranges, e.g. `127.0.0.1` or `10.0.0.0/8`. Absent: none, and
+   * a client's address is that of its socket.
+   */
+  readonly trustedProxies?: readonly string[];
   /** Offer permessage-deflate. Default false: it costs about five times the CPU and ten times the memory. */
   readonly deflate?: boolean;
   readonly logger?: Logger;

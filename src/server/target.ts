@@ -6,8 +6,3 @@ export function pathOf(request: IncomingMessage): string {
   const mark = url.indexOf("?");
   return mark === -1 ? url : url.slice(0, mark);
 }
-
-/** Where a request came from, as the socket says. */
-export function addressOf(request: IncomingMessage): string {
-  return request.socket.remoteAddress ?? "";
-}

@@ -17,6 +17,7 @@ describe("serve without flags", () => {
       jwks: undefined,
       apiKeys: [],
       origins: undefined,
+      trustedProxies: undefined,
       anonymous: undefined,
       dev: false,
       backend: undefined,

@@ -126,7 +126,7 @@ export async function endServer(server: TestServer | undefined): Promise<void> {
   if (server?.alive === true) await server.kill();
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, "127.0.0.1");
   await once(probe, "listening");
   const address = probe.address();

@@ -8,7 +8,8 @@ import { originAllowed } from "../auth/origin.ts";
 import { turnedAway } from "../capacity.ts";
 import type { Socket } from "../connection.ts";
 import { refusals, webSocketOptions } from "../door.ts";
-import { addressOf, pathOf } from "../target.ts";
+import type { AddressOf } from "../proxies.ts";
+import { pathOf } from "../target.ts";
 import { checkUpgrade, notNow, refusal, writeRefusal, type UpgradeRefusal } from "../upgrade.ts";
 import { RawConnection } from "./connection.ts";
 import { makeEndpoint, type AnyHandler, type AnyOptions, type Endpoint } from "./endpoint.ts";
@@ -24,6 +25,7 @@ export interface EndpointDoorContext extends RunContext {
   readonly randomBytes: (count: number) => Uint8Array;
   readonly draining: () => boolean;
   readonly newId: () => string;
+  readonly addressOf: AddressOf;
   readonly refused: (status: number) => void;
   readonly opened: (connection: RawConnection) => void;
   readonly ended: (connection: RawConnection, code: number) => void;
@@ -90,7 +92,7 @@ export class EndpointDoor {
       path: pathOf(request),
       query: queryOf(request.url),
       headers: request.headers,
-      address: addressOf(request),
+      address: this.#context.addressOf(request),
     };
     void this.#receive({ route: found.route, request, params, facts }, socket, head);
   }
@@ -111,7 +113,7 @@ export class EndpointDoor {
   }
 
   #refuse(request: IncomingMessage): UpgradeRefusal | undefined {
-    const { origins, connections, limits, draining } = this.#context;
+    const { origins, connections, limits, draining, addressOf } = this.#context;
     if (!originAllowed(request, origins)) return refusal(403, "this origin is not allowed");
     const address = addressOf(request);
     const reason = turnedAway({ connections, limits, draining }, address);

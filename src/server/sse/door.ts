@@ -10,9 +10,10 @@ import { originAllowed } from "../auth/origin.ts";
 import { turnedAway, type Capacity } from "../capacity.ts";
 import type { Clock } from "../clock.ts";
 import type { HubOptions } from "../options.ts";
+import type { AddressOf } from "../proxies.ts";
 import { Refused } from "../refused.ts";
 import type { Prepared } from "../requests.ts";
-import { addressOf, pathOf } from "../target.ts";
+import { pathOf } from "../target.ts";
 import { Welcome } from "../welcome.ts";
 import { allowOrigin, answerPreflight, Denied, deniedFor, isPreflight, sendDenied } from "./answer.ts";
 import { Pulse } from "./pulse.ts";
@@ -29,6 +30,7 @@ export interface StreamDoorContext extends Capacity {
   readonly clock: Clock;
   readonly stream: Omit<StreamContext, "ended">;
   readonly newId: () => string;
+  readonly addressOf: AddressOf;
   readonly opened: (stream: Stream) => void;
   readonly ended: StreamContext["ended"];
 }
@@ -94,11 +96,11 @@ export class StreamDoor {
 
   #open(request: IncomingMessage, response: ServerResponse, isReady: boolean): void {
     const { connections, limits, clock, newId, opened } = this.#context;
-    const asked = readAsked(request, limits.rooms);
+    const address = this.#context.addressOf(request);
+    const asked = readAsked(request, address, limits.rooms);
     const { socket } = request;
     socket.setTimeout(0);
     socket.setNoDelay(true);
-    const address = addressOf(request);
     const reason = isReady ? turnedAway(this.#context, address) : "notReady";
     const stream = new Stream(this.#stream, response, { id: newId(), address, socket, cursors: asked.cursors });
     if (reason !== undefined) {

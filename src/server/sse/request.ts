@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { isRoomName } from "../../protocol/names.ts";
 import { queryOf } from "../auth/credentials.ts";
 import type { RequestFacts } from "../auth/identity.ts";
-import { addressOf, pathOf } from "../target.ts";
+import { pathOf } from "../target.ts";
 import { Denied } from "./answer.ts";
 import { Cursors, maxIdBytes } from "./cursors.ts";
 
@@ -18,8 +18,8 @@ export interface Asked {
   readonly facts: RequestFacts;
 }
 
-/** Reads the request. Throws `Denied` with 400 for what no client should send. */
-export function readAsked(request: IncomingMessage, maxRooms: number): Asked {
+/** Reads the request of a client at `address`. Throws `Denied` with 400 for what no client should send. */
+export function readAsked(request: IncomingMessage, address: string, maxRooms: number): Asked {
   const query = queryOf(request.url);
   const rooms = [...new Set(query.getAll("room"))];
   const most = Math.min(maxStreamRooms, maxRooms);
@@ -33,7 +33,7 @@ export function readAsked(request: IncomingMessage, maxRooms: number): Asked {
   if (cursors === undefined) {
     throw new Denied(400, "bad_field", `Last-Event-ID must be the id of an event, at most ${maxIdBytes} bytes`);
   }
-  const facts = { path: pathOf(request), query, headers: request.headers, address: addressOf(request) };
+  const facts = { path: pathOf(request), query, headers: request.headers, address };
   return { rooms, cursors, facts };
 }
 
