@@ -1,5 +1,4 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import type { Hub } from "../server/index.ts";
 import { errorAnswer, notFound, type Operation, send } from "./answer.ts";
 import { Api, type ApiOptions } from "./api/api.ts";
 import type { ApiHub } from "./api/route.ts";
@@ -19,7 +18,7 @@ export type HttpApi = (request: IncomingMessage, response: ServerResponse) => Pr
  * the hub's own. It reads bodies itself, so it goes before an app's body parser. Failures become the JSON of P-80; it
  * never rejects. Throws a TypeError on an API key that no request could carry.
  */
-export function httpApi(hub: ApiHub & Pick<Hub, "addressOf">, options: HttpApiOptions = {}): HttpApi {
+export function httpApi(hub: ApiHub, options: HttpApiOptions = {}): HttpApi {
   const api = new Api(hub, options);
   const calls: Operation = async (request, response) => {
     const answer = await api.answer(nodeRequest(request, hub.addressOf(request)));

@@ -79,7 +79,9 @@ function addTo(list: BlockList, entry: string): void {
   const family = isIP(address);
   const width = family === 6 ? 128 : 32;
   if (family === 0 || (bits !== undefined && Number(bits) > width)) {
-    throw new TypeError(`a trusted proxy must look like 10.0.0.1, 10.0.0.0/8 or fd00::/8, got ${JSON.stringify(entry)}`);
+    throw new TypeError(
+      `a trusted proxy must look like 10.0.0.1, 10.0.0.0/8 or fd00::/8, got ${JSON.stringify(entry)}`,
+    );
   }
   // Requests' addresses are written plainly before they are looked up, so this one is too.
   const text = bits === undefined ? plain(address) : address;

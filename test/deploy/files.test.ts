@@ -160,7 +160,11 @@ describe("Dockerfile", () => {
     expect(of("VOLUME")).toEqual(["/data"]);
     expect(of("CMD")).toEqual(['["node", "bin/fanfare.js", "serve"]']);
     expect(steps.indexOf("USER node")).toBeLessThan(steps.findIndex((line) => line.startsWith("CMD ")));
-    const env = Object.fromEntries(of("ENV")[0]?.split(" ").map((pair) => pair.split("=") as [string, string]) ?? []);
+    const env = Object.fromEntries(
+      of("ENV")[0]
+        ?.split(" ")
+        .map((pair) => pair.split("=") as [string, string]) ?? [],
+    );
     const { port, host, backend } = expectSettings(env);
     expect([String(port), host]).toEqual([of("EXPOSE")[0], "0.0.0.0"]);
     expect(backend).toEqual({ kind: "lmdb", directory: "/data" });

@@ -6,7 +6,7 @@ import type { Fields, Values } from "./fields.ts";
 import type { Schema } from "./schema.ts";
 
 /** What the calls need of a hub. */
-export type ApiHub = Pick<Hub, "start" | "ready" | "authenticate" | "rooms" | "limits"> & {
+export type ApiHub = Pick<Hub, "start" | "ready" | "authenticate" | "addressOf" | "rooms" | "limits"> & {
   readonly calls: Pick<Hub["calls"], "publish" | "signal" | "history" | "members" | "remove" | "disconnect">;
   readonly tickets: Pick<Hub["tickets"], "create">;
 };

@@ -3,10 +3,10 @@ import type { AddressInfo } from "node:net";
 import { connect } from "node:net";
 import { onTestFinished } from "vitest";
 import type { ApiHub } from "../../../src/http/api/route.ts";
-import { defaultLimits, type Hub, type Identity } from "../../../src/server/index.ts";
+import { defaultLimits, type Identity } from "../../../src/server/index.ts";
 
 /** A hub that knows one token, `good`, of user ann, unless told otherwise. */
-export function fakeHub(changes: Partial<ApiHub> = {}): ApiHub & Pick<Hub, "addressOf"> {
+export function fakeHub(changes: Partial<ApiHub> = {}): ApiHub {
   const ann: Identity = { user: "ann" };
   const notAsked = (): never => {
     throw new Error("this test asks for no rooms");
