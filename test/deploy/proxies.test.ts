@@ -1,11 +1,13 @@
+import type { IncomingMessage } from "node:http";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { httpServer } from "../server/support/hub.ts";
 import { ask, member } from "../sse/support/reader.ts";
 import { http } from "../support/http.ts";
 import { OrderChecker } from "../support/no-loss/checker.ts";
 import { overSocket } from "../support/no-loss/dial.ts";
 import { NoLossMember } from "../support/no-loss/member.ts";
 import { Publisher } from "../support/no-loss/publisher.ts";
-import { endServer, startServer, testApiKey, testOrigin, type TestServer } from "../support/server.ts";
+import { endServer, startServer, testApiKey, testOrigin, TestServer } from "../support/server.ts";
 import { connect, connectAs, type Peer } from "../support/socket.ts";
 import { makeToken } from "../support/token.ts";
 import { proxyNames } from "./support/configurations.ts";
@@ -30,6 +32,20 @@ async function publish(server: TestServer, room: string, text: string): Promise<
     body: JSON.stringify({ event: "said", data: text }),
   });
   expect(answer.status).toBeLessThan(300);
+}
+
+/** A server that is ready, notes what it is asked, and answers with the status, or by ending the connection. */
+async function recordingServer(
+  status: number | undefined,
+): Promise<{ server: TestServer; requests: IncomingMessage[] }> {
+  const requests: IncomingMessage[] = [];
+  const { port } = await httpServer((request, response) => {
+    requests.push(request);
+    if (request.url === "/readyz") response.end();
+    else if (status === undefined) request.socket.destroy();
+    else response.writeHead(status).end();
+  });
+  return { server: new TestServer(port, []), requests };
 }
 
 /** Keeps a peer that is read by nobody from failing the test where it is cut off. */
@@ -153,6 +169,31 @@ describe.each(proxyNames)("behind %s, as it is shipped", (name) => {
     await expect(from("127.0.0.2", { "x-forwarded-for": "192.0.2.78" })).rejects.toThrow("refused with 429");
     const stream = await ask(proxy.server.port, ["r"], { token: tokenOf("ann"), headers: claims });
     expect((await stream.nextEvent()).frame).toMatchObject({ type: "welcome" });
+  });
+
+  it("the request arrives with its own Host and path, and nothing that the client says of its address", async () => {
+    const upstream = await recordingServer(200);
+    const proxy = await startProxy(name, upstream.server);
+    const claims = { "x-forwarded-for": "192.0.2.77", forwarded: "for=192.0.2.77", "x-forwarded-proto": "https" };
+    await http(`${proxy.url}/v1/rooms/a%2Fb?x=%20y`, { headers: { ...claims, host: "app.example.com:8443" } });
+    const { url, headers } = upstream.requests.find((request) => request.url?.startsWith("/v1/") === true)!;
+    expect(url).toBe("/v1/rooms/a%2Fb?x=%20y");
+    expect(headers).toMatchObject({
+      host: "app.example.com:8443",
+      "x-forwarded-for": "127.0.0.1",
+      "x-forwarded-proto": "http",
+    });
+    expect(headers).not.toHaveProperty("forwarded");
+  });
+
+  it.each([
+    ["refused", 503],
+    ["broken off", undefined],
+  ])("a request that is %s is not repeated", async (_, status) => {
+    const upstream = await recordingServer(status);
+    const proxy = await startProxy(name, upstream.server);
+    expect((await http(`${proxy.url}/sse?room=r`)).status).toBe(status ?? 502);
+    expect(upstream.requests.filter(({ url }) => url === "/sse?room=r")).toHaveLength(1);
   });
 
   it("all clients have one address where the server does not trust it", async () => {
