@@ -33,6 +33,23 @@ describe("behind a trusted proxy", () => {
     await expect(open(port, claims)).rejects.toThrow("with 429");
   });
 
+  it("sockets of endpoints are counted likewise, and only behind a proxy that is trusted", async () => {
+    const behind = await serve({ limits: onePerAddress, trustedProxies });
+    const open1 = await serve({ limits: onePerAddress });
+    for (const { hub } of [behind, open1]) {
+      hub.endpoint("/raw", async ({ socket }) => {
+        for await (const _ of socket) socket.send("heard");
+      });
+    }
+    const raw = (port: number, address: string): Promise<unknown> =>
+      open(port, { path: "/raw", protocols: [], headers: from(address) });
+    await raw(behind.port, "192.0.2.1");
+    await raw(behind.port, "192.0.2.2");
+    await expect(raw(behind.port, "192.0.2.1")).rejects.toThrow("with 429");
+    await raw(open1.port, "192.0.2.1");
+    await expect(raw(open1.port, "192.0.2.2")).rejects.toThrow("with 429");
+  });
+
   it("streams are counted likewise", async () => {
     const { port } = await serve({ limits: onePerAddress, trustedProxies });
     const asking = async (address: string): Promise<unknown> =>
