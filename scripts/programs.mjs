@@ -14,6 +14,15 @@ const programs = [
   },
   { title: "nginx", debianPackage: "nginx", variable: "NGINX", names: ["nginx"] },
   { title: "HAProxy", debianPackage: "haproxy", variable: "HAPROXY", names: ["haproxy"] },
+  { title: "Redis", debianPackage: "redis-server", variable: "REDIS", names: ["redis-server", "valkey-server"] },
+  {
+    title: "Redis Sentinel",
+    debianPackage: "redis-sentinel",
+    variable: "REDIS_SENTINEL",
+    names: ["redis-sentinel", "valkey-sentinel"],
+  },
+  { title: "NATS", debianPackage: "nats-server", variable: "NATS_SERVER", names: ["nats-server"] },
+  { title: "faketime", debianPackage: "faketime", variable: "FAKETIME", names: ["faketime"] },
 ];
 
 /** Where Debian puts servers, which is not on every user's PATH. */

@@ -21,10 +21,10 @@ import type { Keep } from "../protocol/contract.ts";
  *
  * **Bounded.** A log is trimmed by `keep`: the newest word of any call counts. A room with neither messages, keys nor
  * subscriptions is forgotten when nobody used it for a minute, and then costs nothing; its next life has another epoch.
- * Under a subscription the epoch never changes. What waits to be written is bounded too: beyond it, `append` rejects.
+ * Under a subscription the epoch changes by `jumped` alone. What waits to be written is bounded too: beyond it, `append` rejects.
  */
 export interface Backend {
-  /** For people: `memory`, `lmdb`. */
+  /** For people: `memory`, `lmdb`, `redis`. */
   readonly name: string;
   readonly promises: BackendPromises;
   /** Opens files or sockets. Rejects with an error whose message says what to do. Called once. */
@@ -45,18 +45,25 @@ export interface Backend {
   /**
    * Up to `limit` entries with an offset over `after`, oldest first, none left out in between. What is too old by
    * `keep.ms` is not given. Where the first is not the one right after `after`, those before it were trimmed, perhaps since
-   * `state` was asked. A damaged entry rejects the whole page with `BackendUnavailable`.
+   * `state` was asked. A damaged entry rejects the whole page with `BackendUnavailable`. With `epoch`, none where the log
+   * has another by now.
    */
-  read(room: RoomRef, after: number, limit: number): Promise<LogEntry[]>;
-  /** Up to `limit` entries with an offset under `before` (absent: the newest), oldest first. */
-  readBack(room: RoomRef, before: number | undefined, limit: number): Promise<LogEntry[]>;
+  read(room: RoomRef, after: number, limit: number, epoch?: string): Promise<LogEntry[]>;
+  /** Up to `limit` entries with an offset under `before` (absent: the newest), oldest first. `epoch` as above. */
+  readBack(room: RoomRef, before: number | undefined, limit: number, epoch?: string): Promise<LogEntry[]>;
+  /** How many entries there are over `after`, up to `head`. Only where the numbers have holes; absent: `head - after`. */
+  count?(room: RoomRef, after: number, head: number, epoch: string): Promise<number>;
   /**
-   * From now on calls the listener for all that happens in the room, until `close`. `state` is the log's at that moment:
-   * the first call to `appended` is for the entry right after `state.head`.
+   * From now on calls the listener for all that happens in the room, on whatever node, until `close`. `state` is the log's
+   * at that moment: the first call to `appended` is for the entry right after `state.head`. A room that keeps nothing
+   * (`keep.messages` 0) is never appended to, only relayed in, and its state says nothing.
    */
   subscribe(room: RoomRef, listener: RoomListener): Promise<Subscription>;
-  /** Passes a text to every subscriber of the room, in the order of the calls, and forgets it. At most once. */
-  relay(room: RoomRef, text: string): void;
+  /**
+   * Passes a text to every subscriber of the room on every node, this one included, in the order of the calls, and forgets
+   * it. At most once. Rejects with `BackendUnavailable` where it could not be sent on.
+   */
+  relay(room: RoomRef, text: string): Promise<void>;
 
   /**
    * Small facts with an expiry: tickets, revocations. Shared by all nodes, as durable as the log. A key is well-formed text
@@ -74,6 +81,8 @@ export interface BackendPromises {
   readonly survives: "nothing" | "process" | "machine";
   /** Whether several processes may share it. */
   readonly shared: boolean;
+  /** Whether it keeps logs. Without, `append`, `find`, `state` and `read` are never called, and rooms keep nothing. */
+  readonly log: boolean;
 }
 
 export interface BackendContext {
@@ -149,10 +158,34 @@ export interface LogState {
 export interface RoomListener {
   appended(entry: LogEntry): void;
   relayed(text: string): void;
+  /**
+   * The stream goes on after `to`, and what lies between is lost to this node: it was trimmed before it could be read, or
+   * the log itself was lost or went back, and has another epoch. Only backends that are shared do this.
+   */
+  jumped?(to: Jump): void;
+  /** The way to the engine was broken and is whole again: texts that were relayed meanwhile are lost. */
+  interrupted?(): void;
+}
+
+/** Where a stream goes on. */
+export interface Jump {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly reason: "trimmed" | "epoch";
 }
 
 export interface Subscription {
   readonly state: LogState;
+  /**
+   * The log as it stands now, once its subscribers were told of all that it held when this was called. Rejects with
+   * `BackendUnavailable`.
+   */
+  sync(): Promise<LogState>;
+  /**
+   * How many other nodes are subscribed to the room at this moment; undefined: some, the engine does not say how many.
+   * Rejects with `BackendUnavailable`.
+   */
+  others(): Promise<number | undefined>;
   /** The listener is not called again. Closing twice does nothing. */
   close(): void;
 }

@@ -22,7 +22,7 @@ export async function readPage(backend: Backend, ref: RoomRef, { before, limit }
   const count = Math.min(limit, maxHistoryPage);
   const { epoch, head } = await backend.state(ref);
   // One more than asked for tells whether there are more; what came after the state was read is not in this page.
-  const entries = await backend.readBack(ref, Math.min(before ?? head + 1, head + 1), count + 1);
+  const entries = await backend.readBack(ref, Math.min(before ?? head + 1, head + 1), count + 1, epoch);
   const page = newestWithin(entries.slice(-count), maxPageBytes);
   const cursor = JSON.stringify(formatCursor({ epoch, offset: head }));
   return `"messages":[${page.map(encodeKept).join(",")}],"cursor":${cursor},"more":${entries.length > page.length}`;

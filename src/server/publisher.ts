@@ -92,7 +92,8 @@ export class Publisher {
     const data = await validate(schemaOf(kind.spec.signals, event), signal.data);
     this.#counts.signals++;
     const frame = encodeSignal({ room, event, dataJson: encodeJson(data), from, at: this.#clock.now() });
-    this.#backend.relay(refOf(room, kind), encodeRelay("signal", except, frame));
+    // A signal is the first thing to be lost (P-34): nobody is told.
+    this.#backend.relay(refOf(room, kind), encodeRelay("signal", except, frame)).catch(() => undefined);
   }
 
   /** A message of a room without a log: passed on, and only its key remembered. */
@@ -105,10 +106,13 @@ export class Publisher {
     // Another with the same key may have been passed on while the handler of this one ran.
     const earlier = keyed === undefined ? undefined : this.#once.find(ref.name, keyed);
     if (keyed !== undefined && earlier !== undefined && !isLater(earlier)) return repeated(earlier, keyed);
-    this.#backend.relay(ref, encodeRelay("message", except, encodeUnkept(messagePrefix(ref.name), body)));
+    const passed = this.#backend.relay(
+      ref,
+      encodeRelay("message", except, encodeUnkept(messagePrefix(ref.name), body)),
+    );
     const published: Published = result === undefined ? {} : { result };
-    const kept = keyed === undefined ? Promise.resolve() : this.#once.keep(ref.name, keyed);
-    return { outcome: kept.then(() => published) };
+    const kept = keyed === undefined ? undefined : this.#once.keep(ref.name, keyed);
+    return { outcome: Promise.all([passed, kept]).then(() => published) };
   }
 
   /** What is larger than half of an outbox would cut off readers at once, and again at every resume. */

@@ -61,9 +61,11 @@ export class Replay {
   }
 
   async #page(): Promise<void> {
-    const { ref, position } = this.#room;
-    const entries = await this.#backend.read(ref, this.at, pageEntries);
+    const { ref, position, epoch } = this.#room;
+    const read = await this.#backend.read(ref, this.at, pageEntries, epoch);
     if (this.#stopped) return;
+    // What the log holds past the room's position comes by the live stream: a log that several nodes share may be ahead.
+    const entries = read.filter(({ offset }) => offset <= this.#room.position);
     const first = entries[0];
     if (first === undefined) this.#tellGap(position);
     else if ((first.prev ?? first.offset - 1) > this.at) this.#tellGap(first.prev ?? first.offset - 1);

@@ -20,9 +20,9 @@ import type { Counts } from "./metrics/counts.ts";
 import type { Peer } from "./peer.ts";
 import { refOf, type Publisher, type Submitted } from "./publisher.ts";
 import { Refused } from "./refused.ts";
-import type { Room, Start } from "./room.ts";
+import type { Room } from "./room.ts";
 import type { Rooms } from "./rooms.ts";
-import { planStart, startUnkept } from "./start.ts";
+import { planStart, startUnkept, type Start } from "./start.ts";
 import { submitForUser } from "./user-publish.ts";
 
 /** A member's presence data is sent to everyone in the room, and a list of 200 has to fit an outbox. */
@@ -241,7 +241,7 @@ export class Requests {
     if (peer.joined.has(frame.room) && since === undefined && history === undefined) return undefined;
     const { backend, clock } = this.#context;
     const wanted = { since, history, mayReadHistory: rights.has("history"), nowMs: clock.now() };
-    return room.kept ? planStart(backend, room.ref, wanted) : startUnkept(wanted);
+    return room.kept ? planStart(backend, room, wanted) : startUnkept(wanted);
   }
 }
 

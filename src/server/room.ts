@@ -1,4 +1,4 @@
-import type { Backend, LogEntry, RoomListener, RoomRef, Subscription } from "../backends/backend.ts";
+import type { Backend, Jump, LogEntry, LogState, RoomListener, RoomRef, Subscription } from "../backends/backend.ts";
 import { formatCursor } from "../protocol/cursor.ts";
 import { encodeFrame, encodeMessage, messagePrefix } from "../protocol/encode.ts";
 import { rights as allRights, type JoinedFrame, type Right } from "../protocol/frames.ts";
@@ -10,6 +10,7 @@ import type { Counts } from "./metrics/counts.ts";
 import type { Peer } from "./peer.ts";
 import { Presence } from "./presence.ts";
 import { Replay, type Replayed } from "./replay.ts";
+import { fromNow, type Start } from "./start.ts";
 import type { Turn } from "./turn.ts";
 
 /** One connection's place in one room. */
@@ -20,14 +21,6 @@ export interface Membership {
   watches: boolean;
   /** Runs until the connection has caught up with the stream. */
   replay: Replay | undefined;
-}
-
-/** Where a join begins in the log. */
-export interface Start {
-  /** The offset after which the stream begins; undefined: the room's position at the moment of joining. */
-  readonly from: number | undefined;
-  readonly replay: number;
-  readonly recovered: boolean | undefined;
 }
 
 export interface Entrance {
@@ -103,6 +96,12 @@ export class Room implements RoomListener, Replayed {
     this.position = Math.max(this.position, subscription.state.head);
   }
 
+  /** See `Subscription.sync`. */
+  sync(): Promise<LogState> {
+    if (this.#subscription === undefined) throw new Error("the room is not open");
+    return this.#subscription.sync();
+  }
+
   close(): void {
     this.#subscription?.close();
     this.presence.close();
@@ -114,6 +113,19 @@ export class Room implements RoomListener, Replayed {
     const except = entry.except === undefined ? undefined : this.#context.peer(entry.except);
     if (except === undefined) this.#stream.push(text);
     else this.#stream.push(text, except, this.#skip(entry.offset));
+  }
+
+  /** P-35: what lies before `to` will not come; a member who is still being served from the log learns it there. */
+  jumped(to: Jump): void {
+    const { epoch, offset, reason } = to;
+    if (reason === "epoch") {
+      // The log that they were served from is no more.
+      for (const membership of this.members.values()) this.#stopReplay(membership);
+    }
+    this.epoch = epoch;
+    this.position = offset;
+    const cursor = formatCursor({ epoch, offset });
+    this.#stream.push(encodeFrame({ type: "gap", room: this.name, cursor, reason }));
   }
 
   relayed(text: string): void {
@@ -141,10 +153,10 @@ export class Room implements RoomListener, Replayed {
     membership.rights = entrance.rights;
     membership.watches = (entrance.presence ?? membership.watches) && entrance.rights.has("presence");
     // One who was taken out while joining again has no stream that could go on.
-    const start = entrance.start ?? (known === undefined ? fromNow : undefined);
+    const start = this.#valid(entrance.start) ?? (known === undefined ? fromNow(this.epoch, undefined) : undefined);
     if (start !== undefined) this.#stopStream(membership);
     this.settle(peer);
-    peer.send(encodeFrame(this.#joined(membership, entrance)));
+    peer.send(encodeFrame(this.#joined(membership, { ...entrance, start })));
     if (membership.watches) this.#watchers.add(peer);
     else this.#watchers.remove(peer);
     // After the answer, so that a member who watches is told of the change that its list does not have yet.
@@ -209,6 +221,12 @@ export class Room implements RoomListener, Replayed {
     };
   }
 
+  /** A start that was settled in another life of the log is none: there, the client's position means nothing. */
+  #valid(start: Start | undefined): Start | undefined {
+    if (start === undefined || !this.kept || start.epoch === this.epoch) return start;
+    return fromNow(this.epoch, start.recovered === undefined ? undefined : false);
+  }
+
   #startStream(membership: Membership, start: Start): void {
     const { peer } = membership;
     if (start.from === undefined || start.from >= this.position) {
@@ -221,6 +239,13 @@ export class Room implements RoomListener, Replayed {
     });
     membership.replay = replay;
     void replay.run();
+  }
+
+  #stopReplay(membership: Membership): void {
+    if (membership.replay === undefined) return;
+    membership.replay.stop();
+    membership.replay = undefined;
+    this.#stream.add(membership.peer);
   }
 
   #stopStream(membership: Membership): void {
@@ -244,8 +269,6 @@ export class Room implements RoomListener, Replayed {
     return encodeFrame({ type: "skip", room: this.name, offset });
   }
 }
-
-const fromNow: Start = { from: undefined, replay: 0, recovered: undefined };
 
 function splitOnce(text: string, separator: string): [string, string] {
   const at = text.indexOf(separator);

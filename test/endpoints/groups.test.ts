@@ -83,12 +83,12 @@ describe("a group", () => {
       backend.close = async () => undefined;
       backend.subscribe = async (room, listener) => {
         subscribed.add(listener);
-        const { state, close } = await shared.subscribe(room, listener);
+        const subscription = await shared.subscribe(room, listener);
         const unsubscribe = (): void => {
           subscribed.delete(listener);
-          close();
+          subscription.close();
         };
-        return { state, close: unsubscribe };
+        return { ...subscription, close: unsubscribe };
       };
       backend.relay = (room, text) => shared.relay(room, text);
       return backend;

@@ -160,7 +160,7 @@ describe("when all have gone (invariant 13)", () => {
     backend.subscribe = async (room, listener) => {
       const subscription = await subscribe(room, listener);
       subscribed.add(subscription);
-      return { state: subscription.state, close: () => (subscribed.delete(subscription), subscription.close()) };
+      return { ...subscription, close: () => (subscribed.delete(subscription), subscription.close()) };
     };
     const { hub, member, connect } = await serve({ backend, limits: { presenceMembers: 2 } }, { clock });
     const peers = [];

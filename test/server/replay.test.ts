@@ -11,7 +11,7 @@ const keep = { messages: 1_000, ms: 86_400_000 };
 /** A room whose log holds so many messages, and one peer that is behind. */
 class Scene {
   readonly backend = new HookedBackend();
-  readonly room: Replayed & { position: number };
+  readonly room: Replayed & { position: number; epoch: string };
   readonly owner: Owner;
   readonly peer;
   caughtUp = 0;
@@ -23,7 +23,7 @@ class Scene {
     this.room = {
       name: "r",
       ref: { name: "r", keep: { ...keep, messages } },
-      epoch: "e",
+      epoch: "",
       position: 0,
       frameFor: ({ offset }: LogEntry) => `${offset}`,
     };
@@ -45,6 +45,7 @@ class Scene {
 
   async open(count: number): Promise<this> {
     await this.backend.open({ now: Date.now, log: () => undefined });
+    this.room.epoch = (await this.backend.state(this.room.ref)).epoch;
     await this.append(count);
     return this;
   }
@@ -70,6 +71,15 @@ describe("a replay", () => {
     expect(scene.owner.texts).toEqual(numbers(124, 700));
     expect([scene.caughtUp, replay.at]).toEqual([1, 700]);
     expect(scene.backend.calls.filter((call) => call === "read").length).toBeGreaterThan(1);
+  });
+
+  it("ends at the room's position, though the log that others share holds more: that comes live", async () => {
+    const scene = await new Scene().open(300);
+    scene.room.position = 250;
+    await scene.replay(100).run();
+    await turnEnded();
+    expect(scene.owner.texts).toEqual(numbers(101, 250));
+    expect(scene.caughtUp).toBe(1);
   });
 
   it("goes on until it has what was appended meanwhile", async () => {
@@ -136,7 +146,7 @@ describe("a replay", () => {
     };
     await scene.replay(0).run();
     await turnEnded();
-    const gap = JSON.stringify({ type: "gap", room: "r", cursor: "e:150", reason: "trimmed" });
+    const gap = JSON.stringify({ type: "gap", room: "r", cursor: `${scene.room.epoch}:150`, reason: "trimmed" });
     expect(scene.owner.texts).toEqual([...numbers(1, 128), gap, ...numbers(151, 350)]);
     expect(scene.caughtUp).toBe(1);
   });
@@ -146,7 +156,9 @@ describe("a replay", () => {
     scene.backend.read = () => Promise.resolve([]);
     await scene.replay(10).run();
     await turnEnded();
-    expect(scene.owner.texts).toEqual([`{"type":"gap","room":"r","cursor":"e:100","reason":"trimmed"}`]);
+    expect(scene.owner.texts).toEqual([
+      `{"type":"gap","room":"r","cursor":"${scene.room.epoch}:100","reason":"trimmed"}`,
+    ]);
     expect(scene.caughtUp).toBe(1);
   });
 

@@ -61,7 +61,7 @@ interface Opened {
 
 class LmdbBackend implements Backend {
   readonly name = "lmdb";
-  readonly promises = { survives: "machine", shared: false } as const;
+  readonly promises = { survives: "machine", shared: false, log: true } as const;
   readonly #directory: string;
   readonly #store: Store;
   #opened: Opened | undefined;
@@ -119,20 +119,20 @@ class LmdbBackend implements Backend {
     return this.#ready().log.state(room);
   }
 
-  async read(room: RoomRef, after: number, limit: number): Promise<LogEntry[]> {
-    return this.#ready().log.read(room, after, limit);
+  async read(room: RoomRef, after: number, limit: number, epoch?: string): Promise<LogEntry[]> {
+    return this.#ready().log.read(room, after, limit, epoch);
   }
 
-  async readBack(room: RoomRef, before: number | undefined, limit: number): Promise<LogEntry[]> {
-    return this.#ready().log.readBack(room, before, limit);
+  async readBack(room: RoomRef, before: number | undefined, limit: number, epoch?: string): Promise<LogEntry[]> {
+    return this.#ready().log.readBack(room, before, limit, epoch);
   }
 
   async subscribe(room: RoomRef, listener: RoomListener): Promise<Subscription> {
     return this.#ready().log.subscribe(room, listener);
   }
 
-  relay(room: RoomRef, text: string): void {
-    this.#opened?.log.relay(room, text);
+  async relay(room: RoomRef, text: string): Promise<void> {
+    this.#ready().log.relay(room, text);
   }
 
   async set(key: string, value: string, ttlMs: number): Promise<void> {

@@ -89,24 +89,25 @@ export class Log {
         remove();
         room.usedAt = this.#context.now();
       };
-      return { state, close };
+      return { state, sync: () => this.state(ref), others: async () => 0, close };
     });
   }
 
-  read(ref: RoomRef, after: number, limit: number): LogEntry[] {
-    return this.#existing(ref)?.read(after, limit, this.#context.now()) ?? [];
+  read(ref: RoomRef, after: number, limit: number, epoch?: string): LogEntry[] {
+    return this.#existing(ref, epoch)?.read(after, limit, this.#context.now()) ?? [];
   }
 
-  readBack(ref: RoomRef, before: number | undefined, limit: number): LogEntry[] {
-    return this.#existing(ref)?.readBack(before, limit, this.#context.now()) ?? [];
+  readBack(ref: RoomRef, before: number | undefined, limit: number, epoch?: string): LogEntry[] {
+    return this.#existing(ref, epoch)?.readBack(before, limit, this.#context.now()) ?? [];
   }
 
   relay(ref: RoomRef, text: string): void {
     this.#rooms.inMemory(ref.name)?.listeners.relayed(text, this.#context.log);
   }
 
-  #existing(ref: RoomRef): Room | undefined {
+  #existing(ref: RoomRef, epoch?: string): Room | undefined {
     const room = this.#rooms.find(ref.name);
+    if (epoch !== undefined && room?.epoch !== epoch) return undefined;
     room?.use(ref.keep, this.#context.now());
     return room;
   }

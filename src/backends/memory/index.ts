@@ -32,7 +32,7 @@ export function memory(): Backend {
 
 class MemoryBackend implements Backend {
   readonly name = "memory";
-  readonly promises = { survives: "nothing", shared: false } as const;
+  readonly promises = { survives: "nothing", shared: false, log: true } as const;
   readonly #rooms = new Map<string, MemoryRoom>();
   readonly #facts = new MemoryFacts();
   #context: BackendContext | undefined;
@@ -71,19 +71,20 @@ class MemoryBackend implements Backend {
     return this.#room(room).state();
   }
 
-  async read(room: RoomRef, after: number, limit: number): Promise<LogEntry[]> {
-    return this.#living(room)?.read(after, limit) ?? [];
+  async read(room: RoomRef, after: number, limit: number, epoch?: string): Promise<LogEntry[]> {
+    return this.#living(room, epoch)?.read(after, limit) ?? [];
   }
 
-  async readBack(room: RoomRef, before: number | undefined, limit: number): Promise<LogEntry[]> {
-    return this.#living(room)?.readBack(before, limit) ?? [];
+  async readBack(room: RoomRef, before: number | undefined, limit: number, epoch?: string): Promise<LogEntry[]> {
+    return this.#living(room, epoch)?.readBack(before, limit) ?? [];
   }
 
   async subscribe(room: RoomRef, listener: RoomListener): Promise<Subscription> {
     return this.#room(room).subscribe(listener);
   }
 
-  relay(room: RoomRef, text: string): void {
+  async relay(room: RoomRef, text: string): Promise<void> {
+    this.#opened();
     this.#rooms.get(room.name)?.relay(text);
   }
 
@@ -105,9 +106,10 @@ class MemoryBackend implements Backend {
   }
 
   /** The room as it lives; one whose time is over is forgotten here, whether or not the sweep was there first. */
-  #living(ref: RoomRef): MemoryRoom | undefined {
+  #living(ref: RoomRef, epoch?: string): MemoryRoom | undefined {
     this.#opened();
     const room = this.#rooms.get(ref.name);
+    if (epoch !== undefined && room?.epoch !== epoch) return undefined;
     if (room?.expire() !== true) return room?.use(ref);
     this.#rooms.delete(ref.name);
     return undefined;

@@ -98,7 +98,10 @@ export class Groups {
     this.#states.get(name)?.broadcast.push(payload, except);
     if (!this.#context.isOpen()) return;
     const body = typeof payload === "string" ? { text: payload } : { bytes: Buffer.from(payload).toString("base64") };
-    this.#context.backend.relay(refOf(name), JSON.stringify({ node: this.#context.node, ...body }));
+    const { backend, logger, node } = this.#context;
+    backend.relay(refOf(name), JSON.stringify({ node, ...body })).catch((error: unknown) => {
+      logger.warn({ group: name, err: error }, "a broadcast did not reach the other nodes");
+    });
   }
 
   #open(name: string): GroupState {

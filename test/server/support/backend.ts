@@ -23,7 +23,7 @@ export type Hook = (call: Call, when: "before" | "after") => Promise<void> | voi
 /** The memory backend with a hook around its calls: what a test delays there is late, what it throws there fails. */
 export class HookedBackend implements Backend {
   readonly name = "hooked";
-  readonly promises: BackendPromises = { survives: "nothing", shared: false };
+  readonly promises: BackendPromises = { survives: "nothing", shared: false, log: true };
   readonly calls: Call[] = [];
   hook: Hook = () => undefined;
   readonly #inner: Backend = memory();
@@ -52,20 +52,23 @@ export class HookedBackend implements Backend {
     return this.#around("state", () => this.#inner.state(room));
   }
 
-  read(room: RoomRef, after: number, limit: number): Promise<LogEntry[]> {
-    return this.#around("read", () => this.#inner.read(room, after, limit));
+  read(...args: Parameters<Backend["read"]>): Promise<LogEntry[]> {
+    return this.#around("read", () => this.#inner.read(...args));
   }
 
-  readBack(room: RoomRef, before: number | undefined, limit: number): Promise<LogEntry[]> {
-    return this.#around("readBack", () => this.#inner.readBack(room, before, limit));
+  readBack(...args: Parameters<Backend["readBack"]>): Promise<LogEntry[]> {
+    return this.#around("readBack", () => this.#inner.readBack(...args));
   }
 
   subscribe(room: RoomRef, listener: RoomListener): Promise<Subscription> {
-    return this.#around("subscribe", () => this.#inner.subscribe(room, listener));
+    return this.#around("subscribe", async () => {
+      const subscription = await this.#inner.subscribe(room, listener);
+      return { ...subscription, sync: () => this.#around("state", subscription.sync) };
+    });
   }
 
-  relay(room: RoomRef, text: string): void {
-    this.#inner.relay(room, text);
+  relay(room: RoomRef, text: string): Promise<void> {
+    return this.#inner.relay(room, text);
   }
 
   set(key: string, value: string, ttlMs: number): Promise<void> {
