@@ -65,8 +65,8 @@ export function listening({ describe, it, expect }: SuiteTools, run: Run): void 
       "carry relayed texts in the order of the calls, and keep none",
       run(async ({ backend, listen }) => {
         const seen = await Promise.all([listen(room), listen(room), listen(roomOf("another"))]);
-        backend.relay(roomOf("nobody listens"), "lost");
-        for (const text of ["1", "2", "3"]) backend.relay(room, text);
+        void backend.relay(roomOf("nobody listens"), "lost");
+        for (const text of ["1", "2", "3"]) void backend.relay(room, text);
         await seen[0].relayedCount(3);
         await seen[1].relayedCount(3);
         expect(seen.map(({ relayed }) => relayed)).toEqual([["1", "2", "3"], ["1", "2", "3"], []]);
