@@ -89,7 +89,7 @@ export class Log {
         remove();
         room.usedAt = this.#context.now();
       };
-      return { state, sync: () => this.state(ref), others: async () => 0, close };
+      return { state, sync: () => this.state(ref), others: () => Promise.resolve(0), close };
     });
   }
 

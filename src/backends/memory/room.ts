@@ -94,7 +94,7 @@ export class MemoryRoom {
       remove();
       this.#usedAt = this.#context.now();
     };
-    return { state, sync: async () => this.state(), others: async () => 0, close };
+    return { state, sync: () => Promise.resolve(this.state()), others: () => Promise.resolve(0), close };
   }
 
   relay(text: string): void {
