@@ -1,6 +1,10 @@
-import type { BackendContext, LogEntry, RoomListener } from "./backend.ts";
+import type { BackendContext, Jump, LogEntry, RoomListener } from "./backend.ts";
 
-type Call = { readonly entry: LogEntry } | { readonly text: string };
+type Call =
+  | { readonly entry: LogEntry }
+  | { readonly text: string }
+  | { readonly jump: Jump }
+  | { readonly interrupted: true };
 
 /**
  * Those who listen to one room. Each gets every call in the same order, even where a listener publishes from inside its
@@ -22,6 +26,8 @@ export class Listeners {
     const own: RoomListener = {
       appended: (entry) => listener.appended(entry),
       relayed: (text) => listener.relayed(text),
+      jumped: (to) => listener.jumped?.(to),
+      interrupted: () => listener.interrupted?.(),
     };
     this.#listeners.add(own);
     return () => void this.#listeners.delete(own);
@@ -33,6 +39,14 @@ export class Listeners {
 
   relayed(text: string, log: BackendContext["log"]): void {
     if (this.#listeners.size > 0) this.#call({ text }, log);
+  }
+
+  jumped(jump: Jump, log: BackendContext["log"]): void {
+    if (this.#listeners.size > 0) this.#call({ jump }, log);
+  }
+
+  interrupted(log: BackendContext["log"]): void {
+    if (this.#listeners.size > 0) this.#call({ interrupted: true }, log);
   }
 
   #call(call: Call, log: BackendContext["log"]): void {
@@ -52,7 +66,9 @@ export class Listeners {
 function tell(listener: RoomListener, call: Call, log: BackendContext["log"]): void {
   try {
     if ("entry" in call) listener.appended(call.entry);
-    else listener.relayed(call.text);
+    else if ("text" in call) listener.relayed(call.text);
+    else if ("jump" in call) listener.jumped?.(call.jump);
+    else listener.interrupted?.();
   } catch (error) {
     log("error", "a listener of a room threw", { error: String(error) });
   }

@@ -1,0 +1,199 @@
+import {
+  type BackendContext,
+  BackendUnavailable,
+  type LogEntry,
+  type RoomListener,
+  type RoomRef,
+  type Subscription,
+} from "../backend.ts";
+import type { FeedEngine } from "./engine.ts";
+import { Feed } from "./feed.ts";
+
+export interface FeedsOptions {
+  readonly log: BackendContext["log"];
+  /** How often the heads of all rooms are compared with the log; a last message that got lost is found by it. */
+  readonly checkMs?: number;
+  /** How long a room that nobody listens to any more stays attached, so that a quick rejoin does not flap. */
+  readonly lingerMs?: number;
+}
+
+const defaultCheckMs = 4_000;
+const defaultLingerMs = 5_000;
+/** What is on its way is no loss: a room counts as behind only where it still is after this. */
+const inFlightMs = 250;
+/** Rooms that are read at a time after an outage: each has a page in memory. */
+const mostRepairs = 16;
+
+interface Place {
+  readonly feed: Feed;
+  readonly attached: Promise<void>;
+  /** Subscriptions, and those under way. */
+  uses: number;
+  dropping: NodeJS.Timeout | undefined;
+}
+
+/**
+ * All rooms that this node listens to: each attached to the engine once, however many listeners it has, and detached
+ * some seconds after the last one left. See `engine.ts` for how a driver uses it.
+ */
+export class Feeds {
+  readonly #engine: FeedEngine;
+  readonly #log: BackendContext["log"];
+  readonly #lingerMs: number;
+  readonly #places = new Map<string, Place>();
+  readonly #timer: NodeJS.Timeout;
+  #checking: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(engine: FeedEngine, { log, checkMs = defaultCheckMs, lingerMs = defaultLingerMs }: FeedsOptions) {
+    this.#engine = engine;
+    this.#log = log;
+    this.#lingerMs = lingerMs;
+    this.#timer = setInterval(() => void this.check(), checkMs).unref();
+  }
+
+  /** The rooms that are attached, or about to be. */
+  names(): string[] {
+    return [...this.#places.keys()];
+  }
+
+  /** One room, where this node listens to it. */
+  get(name: string): Feed | undefined {
+    return this.#places.get(name)?.feed;
+  }
+
+  async subscribe(room: RoomRef, listener: RoomListener): Promise<Subscription> {
+    const place = this.#place(room);
+    place.uses++;
+    try {
+      await place.attached;
+      const { feed } = place;
+      const hasLog = this.#engine.hasLog(room);
+      const state = hasLog ? await feed.sync() : unkept;
+      // From here on without an await: the listener's first message is the one right after the position.
+      const { epoch, offset } = feed.position ?? { epoch: state.epoch, offset: state.head };
+      const remove = feed.listeners.add(listener);
+      return {
+        state: { epoch, head: offset, trimmed: state.trimmed },
+        sync: () => (hasLog ? feed.sync() : Promise.resolve(unkept)),
+        others: () => this.#engine.others(room),
+        close: once(() => {
+          remove();
+          this.#release(room.name, place);
+        }),
+      };
+    } catch (error) {
+      this.#release(room.name, place);
+      throw error;
+    }
+  }
+
+  push(name: string, entry: LogEntry, epoch: string): void {
+    this.#places.get(name)?.feed.push(entry, epoch);
+  }
+
+  relayed(name: string, text: string): void {
+    this.#places.get(name)?.feed.relayed(text);
+  }
+
+  /** Compares all rooms with the log and repairs what is behind. One at a time; an engine that is away is no error. */
+  check(): Promise<void> {
+    this.#checking ??= this.#check(inFlightMs).finally(() => (this.#checking = undefined));
+    return this.#checking;
+  }
+
+  /**
+   * Called when pushes arrive again after they did not: tells first what was missed, then that something may have been.
+   * Call it only when all of `names()` are attached again.
+   */
+  async restored(): Promise<void> {
+    await this.#checking;
+    await this.#check(0);
+    for (const { feed } of this.#places.values()) feed.interrupted();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    for (const { feed, dropping } of this.#places.values()) {
+      clearTimeout(dropping);
+      feed.close();
+    }
+    this.#places.clear();
+  }
+
+  async #check(graceMs: number): Promise<void> {
+    try {
+      let behind = await this.#findBehind([...this.#places.values()].map(({ feed }) => feed));
+      if (behind.length > 0 && graceMs > 0) {
+        await new Promise((resolve) => setTimeout(resolve, graceMs).unref());
+        // Those that moved meanwhile are told live, and looked at again by the next check.
+        behind = behind.filter(({ feed, at }) => feed.position === at);
+      }
+      const repairs = behind[Symbol.iterator]();
+      await Promise.all(Array.from({ length: mostRepairs }, () => repairAll(repairs)));
+    } catch (error) {
+      // The driver tells of an engine that is away.
+      if (error instanceof BackendUnavailable) return;
+      this.#log("error", `the heads of rooms could not be compared with the log: ${String(error)}`);
+    }
+  }
+
+  async #findBehind(all: readonly Feed[]): Promise<{ feed: Feed; at: Feed["position"] }[]> {
+    const feeds = all.filter((feed) => feed.position !== undefined && this.#engine.hasLog(feed.room));
+    if (feeds.length === 0 || this.#isClosed) return [];
+    const heads = await this.#engine.heads(feeds);
+    return feeds
+      .filter((feed, index) => {
+        const head = heads[index];
+        return head !== undefined && feed.isBehind(head);
+      })
+      .map((feed) => ({ feed, at: feed.position }));
+  }
+
+  #place(room: RoomRef): Place {
+    const known = this.#places.get(room.name);
+    if (known !== undefined) {
+      clearTimeout(known.dropping);
+      known.feed.room = room;
+      return known;
+    }
+    const feed = new Feed(room, this.#engine, this.#log);
+    const place: Place = { feed, attached: this.#engine.attach(room), uses: 0, dropping: undefined };
+    // A room that could not be attached is forgotten at once: the next to ask tries anew.
+    place.attached.catch(() => this.#drop(room.name, place));
+    this.#places.set(room.name, place);
+    return place;
+  }
+
+  #release(name: string, place: Place): void {
+    place.uses--;
+    if (place.uses > 0 || this.#places.get(name) !== place) return;
+    clearTimeout(place.dropping);
+    place.dropping = setTimeout(() => this.#drop(name, place), this.#lingerMs).unref();
+  }
+
+  #drop(name: string, place: Place): void {
+    if (this.#places.get(name) !== place) return;
+    this.#places.delete(name);
+    place.feed.close();
+    this.#engine.detach(place.feed.room);
+  }
+}
+
+const unkept = { epoch: "", head: 0, trimmed: 0 } as const;
+
+async function repairAll(behind: Iterator<{ feed: Feed }>): Promise<void> {
+  for (let next = behind.next(); next.done !== true; next = behind.next()) {
+    await next.value.feed.sync().catch(() => undefined);
+  }
+}
+
+function once(run: () => void): () => void {
+  let hasRun = false;
+  return () => {
+    if (hasRun) return;
+    hasRun = true;
+    run();
+  };
+}
