@@ -2,7 +2,7 @@
 import { createHub, jwt, refuse } from "fanfare";
 import * as z from "zod";
 // #endregion
-import type { AnyHub } from "fanfare";
+import type { AnyHub, FollowedGap, FollowedMessage } from "fanfare";
 
 // #region chat
 const Message = z.object({ text: z.string().max(500) });
@@ -55,6 +55,28 @@ export function signInFirst(hub: AnyHub): void {
     if (identity === undefined) return socket.close(1008, "not signed in");
     socket.send({ hello: identity.user });
     for await (const text of socket) socket.send({ from: identity.user, text });
+  });
+}
+// #endregion
+
+// #region follow
+const chat = ({ from, data, cursor }: FollowedMessage): object => ({ type: "chat", from, data, cursor });
+const lost = ({ cursor }: FollowedGap): object => ({ type: "reload", cursor });
+
+/** A room, with its log, in messages of the app's own. A peer that comes back gives the last cursor that it has. */
+export function live(hub: AnyHub): void {
+  const options = { authenticate: true, receive: z.object({ text: z.string() }) } as const;
+  hub.endpoint("/live/:room", options, async ({ socket, params, query, user }) => {
+    const room = hub.room(`live/${params.room}`);
+    await room.follow(socket, {
+      map: chat,
+      gap: lost,
+      since: query.get("since"),
+      history: 20,
+      started: ({ recovered, cursor }) =>
+        recovered === false ? { type: "reload", cursor } : { type: "ready", cursor },
+    });
+    for await (const { text } of socket) await room.publish("said", { text }, { from: user });
   });
 }
 // #endregion

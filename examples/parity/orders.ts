@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
-import { text } from "node:stream/consumers";
 import type { AnyHub } from "fanfare";
 import * as z from "zod";
+import { readText } from "./read-text.ts";
 
 const Message = z.discriminatedUnion("type", [
   z.object({ type: z.literal("chat"), text: z.string() }),
@@ -37,8 +37,9 @@ export function rooms(hub: AnyHub): void {
 export async function orderStatus(hub: AnyHub, request: IncomingMessage): Promise<[number, object] | undefined> {
   const id = /^\/orders\/([^/?]+)\/status$/.exec(request.url ?? "")?.[1];
   if (id === undefined || request.method !== "POST") return undefined;
-  if (Number(request.headers["content-length"] ?? 0) > 10_000) return [413, { error: "too large" }];
-  const body = Update.safeParse(parse(await text(request)));
+  const json = await readText(request, 10_000);
+  if (json === undefined) return [413, { error: "too large" }];
+  const body = Update.safeParse(parse(json));
   if (!body.success) return [422, { error: "status and user_id are needed" }];
   const { status, user_id } = body.data;
   hub.group(`user_${user_id}`).broadcast({ type: "order_update", order_id: id, status });

@@ -1,4 +1,6 @@
 import type { Contract } from "../protocol/contract.ts";
+import type { FollowOptions, Following } from "./endpoints/follow.ts";
+import type { EndpointSocket } from "./endpoints/socket.ts";
 import type { RoomHandle, ServerPublishOptions, UserHandle } from "./handles.ts";
 import type { Hub } from "./hub.ts";
 import type { Published } from "./publisher.ts";
@@ -12,9 +14,10 @@ export interface AnyHub extends Omit<Hub, "room" | "user" | "on"> {
   user(name: string): AnyUserHandle;
 }
 
-export interface AnyRoomHandle extends Omit<RoomHandle<Contract, string>, "publish" | "signal"> {
+export interface AnyRoomHandle extends Omit<RoomHandle<Contract, string>, "publish" | "signal" | "follow"> {
   publish(event: string, data: unknown, options?: ServerPublishOptions): Promise<Published>;
   signal(event: string, data: unknown, options?: Omit<ServerPublishOptions, "key">): Promise<void>;
+  follow(socket: EndpointSocket, options: FollowOptions): Promise<Following>;
 }
 
 export interface AnyUserHandle extends Omit<UserHandle<Contract>, "publish"> {

@@ -17,11 +17,20 @@ import type { RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
 import type { Connected } from "./connected.ts";
 import type { Connections } from "./connections.ts";
+import {
+  follow,
+  type FollowContext,
+  type FollowedMessage,
+  type FollowedSignal,
+  type Following,
+  type FollowOptions,
+} from "./endpoints/follow.ts";
+import type { EndpointSocket } from "./endpoints/socket.ts";
 import { refOf, type Published } from "./publisher.ts";
 import { Refused } from "./refused.ts";
 import type { RequestContext } from "./requests.ts";
 
-export interface HandleContext extends RequestContext {
+export interface HandleContext extends RequestContext, FollowContext {
   readonly connections: Connections;
   readonly revocations: Revocations;
 }
@@ -96,6 +105,20 @@ export class RoomHandle<C extends Contract, N extends string> {
     const ref = refOf(this.name, this.#kind());
     const entries = await this.#context.backend.readBack(ref, before, Math.min(limit, maxHistoryPage));
     return entries.map((entry) => decodeJson(encodeKept(entry)) as unknown as KeptMessage);
+  }
+
+  /**
+   * Sends a socket of an endpoint what happens in the room, in the app's own format and in order with what else it is sent,
+   * until it ends or `stop` is called. It only listens: it is no member and has no presence; whether it may is the app's to
+   * say. Following again begins anew. Resolves when it has begun; on a socket that is gone, to no effect. Rejects with
+   * `Refused` (`unknown_room`) or `BackendUnavailable`, and with a RangeError beyond the limit `rooms`.
+   */
+  async follow(
+    socket: EndpointSocket,
+    options: FollowOptions<FollowedMessage<C, N>, FollowedSignal<C, N>>,
+  ): Promise<Following> {
+    // The contract gives the messages that the app's functions are typed by.
+    return follow(this.#context, this.name, this.#kind(), socket, options as unknown as FollowOptions);
   }
 
   /** Takes a user out (P-26): each of the user's connections in the room gets `left` with the reason `removed`. */

@@ -102,7 +102,13 @@ export class Hub<C extends Contract = Contract> {
       clock,
       counts: this.#counts,
     };
-    this.#handles = { ...requests, connections: this.#connections, revocations: this.#revocations };
+    this.#handles = {
+      ...requests,
+      connections: this.#connections,
+      revocations: this.#revocations,
+      turn,
+      logger: this.#logger,
+    };
     this.calls = new Calls(this.#handles);
     this.#groups = new Groups({
       backend: this.#backend,

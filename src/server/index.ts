@@ -30,6 +30,8 @@ export type {
   Who,
 } from "./endpoints/options.ts";
 export type { PathParams } from "./endpoints/path.ts";
+export type { FollowedMessage, FollowedSignal, Following, FollowOptions, FollowStart } from "./endpoints/follow.ts";
+export type { FollowedGap } from "./endpoints/followers.ts";
 export type { EndpointSocket } from "./endpoints/socket.ts";
 export type { Group } from "./endpoints/groups.ts";
 export type { Sendable } from "./endpoints/payload.ts";

@@ -1,9 +1,7 @@
-import type { Backend, LogEntry, RoomRef } from "../backends/backend.ts";
+import type { Backend, Jump, LogEntry, RoomRef } from "../backends/backend.ts";
 import { closeCodes } from "../protocol/codes.ts";
-import { formatCursor } from "../protocol/cursor.ts";
-import { encodeFrame } from "../protocol/encode.ts";
 import type { Peer } from "./peer.ts";
-import { frameTexts } from "./wire.ts";
+import { frameTexts, type Payload } from "./wire.ts";
 
 /** Entries that one read of the log brings; what is sent of them waits for the reader. */
 const pageEntries = 128;
@@ -19,8 +17,10 @@ export interface Replayed {
   readonly position: number;
   /** Counts what was sent from the log. */
   replayed?(messages: number): void;
-  /** The entry as this peer gets it. */
-  frameFor(entry: LogEntry, peer: Peer): string;
+  /** The entry as this peer gets it; undefined: nothing is sent of it. */
+  frameFor(entry: LogEntry, peer: Peer): Payload | undefined;
+  /** P-35: what lies before `to` will not come. */
+  tellGap(peer: Peer, to: Jump): void;
 }
 
 /**
@@ -75,20 +75,19 @@ export class Replay {
   /** P-35: what was trimmed while this peer was being served is lost to it. */
   #tellGap(to: number): void {
     this.at = to;
-    const cursor = formatCursor({ epoch: this.#room.epoch, offset: to });
-    this.#peer.send(encodeFrame({ type: "gap", room: this.#room.name, cursor, reason: "trimmed" }));
+    this.#room.tellGap(this.#peer, { epoch: this.#room.epoch, offset: to, reason: "trimmed" });
   }
 
   async #send(entries: readonly LogEntry[]): Promise<void> {
     const chunkBytes = Math.min(maxChunkBytes, this.#peer.outbox.shareBytes);
-    let texts: string[] = [];
+    let texts: Payload[] = [];
     let size = 0;
     for (const entry of entries) {
       const text = this.#room.frameFor(entry, this.#peer);
-      texts.push(text);
-      size += text.length;
+      if (text !== undefined) texts.push(text);
+      size += text?.length ?? 0;
       if (size < chunkBytes && entry !== entries.at(-1)) continue;
-      this.#peer.outbox.push(frameTexts(texts).bytes);
+      if (texts.length > 0) this.#peer.outbox.push(frameTexts(texts).bytes);
       this.#room.replayed?.(texts.length);
       this.at = entry.offset;
       texts = [];

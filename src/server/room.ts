@@ -51,6 +51,14 @@ export function encodeRelay(kind: RelayKind, except: string | undefined, frame: 
   return `${kind} ${except ?? ""}\n${frame}`;
 }
 
+/** Who hears of a room in another form than its members do, in the same order; it holds the room open. */
+export interface Tap {
+  appended(entry: LogEntry, except: Peer | undefined): void;
+  relayed(kind: RelayKind, frame: string, except: Peer | undefined): void;
+  /** Called when the room stands at `to`. */
+  jumped(to: Jump): void;
+}
+
 /** A room that has members on this node: who they are, what goes to them, and in what order (P-32). */
 export class Room implements RoomListener, Replayed {
   readonly name: string;
@@ -59,6 +67,7 @@ export class Room implements RoomListener, Replayed {
   readonly ref: RoomRef;
   readonly members: Map<Peer, Membership> = new Map();
   readonly presence: Presence;
+  readonly taps: Set<Tap> = new Set();
   epoch = "";
   position = 0;
   /** Joins under way: while there are any, the room stays open. */
@@ -113,6 +122,7 @@ export class Room implements RoomListener, Replayed {
     const except = entry.except === undefined ? undefined : this.#context.peer(entry.except);
     if (except === undefined) this.#stream.push(text);
     else this.#stream.push(text, except, this.#skip(entry.offset));
+    for (const tap of this.taps) tap.appended(entry, except);
   }
 
   /** P-35: what lies before `to` will not come; a member who is still being served from the log learns it there. */
@@ -126,18 +136,26 @@ export class Room implements RoomListener, Replayed {
     this.position = offset;
     const cursor = formatCursor({ epoch, offset });
     this.#stream.push(encodeFrame({ type: "gap", room: this.name, cursor, reason }));
+    for (const tap of this.taps) tap.jumped(to);
   }
 
   relayed(text: string): void {
     const [head, frame] = splitOnce(text, "\n");
-    const [kind, id] = splitOnce(head, " ");
+    const [word, id] = splitOnce(head, " ");
+    const kind: RelayKind = word === "signal" ? "signal" : "message";
     const except = id === "" ? undefined : this.#context.peer(id);
     if (kind === "signal") this.#signals.push(frame, except);
     else this.#stream.push(frame, except);
+    for (const tap of this.taps) tap.relayed(kind, frame, except);
   }
 
   frameFor(entry: LogEntry, peer: Peer): string {
     return entry.except === peer.id ? this.#skip(entry.offset) : encodeMessage(this.#prefix, entry);
+  }
+
+  tellGap(peer: Peer, { epoch, offset, reason }: Jump): void {
+    const cursor = formatCursor({ epoch, offset });
+    peer.send(encodeFrame({ type: "gap", room: this.name, cursor, reason }));
   }
 
   replayed(messages: number): void {
@@ -153,7 +171,9 @@ export class Room implements RoomListener, Replayed {
     membership.rights = entrance.rights;
     membership.watches = (entrance.presence ?? membership.watches) && entrance.rights.has("presence");
     // One who was taken out while joining again has no stream that could go on.
-    const start = this.#valid(entrance.start) ?? (known === undefined ? fromNow(this.epoch, undefined) : undefined);
+    const start =
+      (entrance.start && this.current(entrance.start)) ??
+      (known === undefined ? fromNow(this.epoch, undefined) : undefined);
     if (start !== undefined) this.#stopStream(membership);
     this.settle(peer);
     peer.send(encodeFrame(this.#joined(membership, { ...entrance, start })));
@@ -222,8 +242,8 @@ export class Room implements RoomListener, Replayed {
   }
 
   /** A start that was settled in another life of the log is none: there, the client's position means nothing. */
-  #valid(start: Start | undefined): Start | undefined {
-    if (start === undefined || !this.kept || start.epoch === this.epoch) return start;
+  current(start: Start): Start {
+    if (!this.kept || start.epoch === this.epoch) return start;
     return fromNow(this.epoch, start.recovered === undefined ? undefined : false);
   }
 

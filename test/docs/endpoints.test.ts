@@ -2,7 +2,16 @@ import { once } from "node:events";
 import { createHub, signToken, type AnyHub } from "fanfare";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
-import { chatHub, download, inboxes, notes, orderSent, signInFirst, type Pool } from "../../examples/docs/endpoints.ts";
+import {
+  chatHub,
+  download,
+  inboxes,
+  live,
+  notes,
+  orderSent,
+  signInFirst,
+  type Pool,
+} from "../../examples/docs/endpoints.ts";
 import { connect } from "../endpoints/plain.ts";
 
 const secret = "a secret for the docs' examples, 32 bytes";
@@ -83,6 +92,21 @@ describe("the page about endpoints", () => {
     const peer = await connect(`${await listen(hub)}/download`);
     for (let i = 0; i < 100; i++) expect(((await peer.next()) as Buffer)[49_999]).toBe(i);
     expect(await peer.closed()).toEqual({ code: 1000, reason: "that was all" });
+  });
+
+  it("shows a room with its log in messages of the app's own", async () => {
+    const hub = usersHub();
+    live(hub);
+    const url = await listen(hub);
+    const ann = await connect(`${url}/live/tea?token=ann`);
+    const { cursor } = (await ann.next()) as { cursor: string };
+    ann.send({ text: "hi" });
+    const said = { type: "chat", from: "ann", data: { text: "hi" }, cursor: cursor.replace(/0$/, "1") };
+    expect(await ann.next()).toEqual(said);
+    const bob = await connect(`${url}/live/tea?token=bob&since=${cursor}`);
+    expect([await bob.next(), await bob.next()]).toEqual([{ type: "ready", cursor }, said]);
+    const late = await connect(`${url}/live/tea?token=bob&since=another:1`);
+    expect(await late.next()).toMatchObject({ type: "reload" });
   });
 
   it("1,000 idle sockets hold none of the database's connections", async () => {

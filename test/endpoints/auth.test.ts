@@ -66,6 +66,30 @@ describe("an endpoint that asks who it is", () => {
   });
 });
 
+describe("an endpoint with origins of its own", () => {
+  it("lets in these, and the hub's do not count for it; elsewhere only the hub's do", async () => {
+    const { hub, port } = await serve({ origins: ["https://app.example.com"], cookie: "session" });
+    const origins = ["https://partner.example.com"];
+    hub.endpoint("/partner", { origins, authenticate: "optional" }, ({ socket, user }) => socket.close(1000, user));
+    hub.endpoint("/own", { authenticate: "optional" }, ({ socket, user }) => socket.close(1000, user));
+    hub.endpoint("/public", { origins: ["*"], authenticate: "optional" }, ({ socket, user }) =>
+      socket.close(1000, user),
+    );
+    const from = async (path: string, origin: string): Promise<string> => {
+      const headers = { Origin: origin, Cookie: "session=ann" };
+      const peer = await connect(`ws://127.0.0.1:${port}${path}`, { headers }).catch((error: Error) => error.message);
+      return typeof peer === "string" ? peer.slice(0, 10) : (await peer.closed()).reason;
+    };
+    const [app, partner] = ["https://app.example.com", "https://partner.example.com"];
+    expect([await from("/partner", partner), await from("/partner", app)]).toEqual(["ann", "status 403"]);
+    expect([await from("/own", partner), await from("/own", app)]).toEqual(["status 403", "ann"]);
+    // A page that any origin may be is no visitor's own (P-11): its cookie does not count.
+    expect(await from("/public", partner)).toBe("");
+    const wrong = { origins: ["https://app.example.com/path"] };
+    expect(() => hub.endpoint("/wrong", wrong, () => undefined)).toThrow("an origin must look like");
+  });
+});
+
 describe("an endpoint whose first message signs in", () => {
   it("knows the user from then on, for the hub too", async () => {
     const { hub, port } = await serve();

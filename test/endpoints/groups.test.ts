@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { Backend, RoomListener } from "../../src/backends/backend.ts";
-import { memory } from "../../src/backends/memory/index.ts";
 import type { EndpointSocket } from "../../src/server/endpoints/socket.ts";
 import type { AnyHub } from "../../src/server/any-hub.ts";
 import { eventually, serve } from "../server/support/hub.ts";
 import { connect, type Plain } from "./plain.ts";
+import { sharedBackend } from "./shared.ts";
 
 function listening(hub: AnyHub, sockets: EndpointSocket[] = []): void {
   hub.endpoint("/g/:group", async ({ socket, params }) => {
@@ -75,25 +74,7 @@ describe("a group", () => {
   });
 
   it("reaches the processes that share a backend, once each, and hears nothing once it is empty", async () => {
-    const shared = memory();
-    const subscribed = new Set<RoomListener>();
-    const of = (): Backend => {
-      const backend = Object.create(shared) as Backend;
-      backend.open = () => opened;
-      backend.close = async () => undefined;
-      backend.subscribe = async (room, listener) => {
-        subscribed.add(listener);
-        const subscription = await shared.subscribe(room, listener);
-        const unsubscribe = (): void => {
-          subscribed.delete(listener);
-          subscription.close();
-        };
-        return { ...subscription, close: unsubscribe };
-      };
-      backend.relay = (room, text) => shared.relay(room, text);
-      return backend;
-    };
-    const opened = Promise.resolve(shared.open({ now: Date.now, log: () => undefined }));
+    const { of, subscribed } = sharedBackend();
     const [one, two] = [await serve({ backend: of() }), await serve({ backend: of() })];
     for (const { hub } of [one, two]) listening(hub);
     const peers = [await connect(`ws://127.0.0.1:${one.port}/g/a`), await connect(`ws://127.0.0.1:${two.port}/g/a`)];

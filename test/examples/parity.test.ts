@@ -2,10 +2,12 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { signToken, type Hub } from "fanfare";
-import { beforeEach, describe, expect, it } from "vitest";
+import { createHub, signToken, type Hub } from "fanfare";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { parityApp } from "../../examples/parity/app.ts";
+import { global } from "../../examples/parity/global.ts";
 import { connect, type Plain } from "../endpoints/plain.ts";
+import { sharedBackend } from "../endpoints/shared.ts";
 
 const secret = "a secret for the parity examples, 32 bytes";
 const directory = join(import.meta.dirname, "../../examples/parity");
@@ -146,6 +148,21 @@ describe("/ws/:room with a token", () => {
     expect(await answer.json()).toEqual({ order_id: "42", status: "sent" });
     expect(await ann.next()).toEqual({ type: "order_update", order_id: "42", status: "sent" });
   });
+
+  it.each([
+    ["one that says how long it is", (body: string): BodyInit => body],
+    ["one that does not say", (body: string): BodyInit => new Blob([body]).stream()],
+  ])("takes no body of more than 10,000 bytes: %s", async (_, bodyOf) => {
+    const post = (padding: number): Promise<Response> => {
+      const body = JSON.stringify({ status: "s", user_id: 7, padding: "x".repeat(padding) });
+      const init = { method: "POST", body: bodyOf(body), duplex: "half" };
+      return fetch(`${url.replace("ws", "http")}/orders/42/status`, init);
+    };
+    expect((await post(9_900)).status).toBe(200);
+    const refused = await post(100_000);
+    expect([refused.status, await refused.json()]).toEqual([413, { error: "too large" }]);
+    expect((await post(1)).status).toBe(200);
+  });
 });
 
 describe("/ws/auth-first", () => {
@@ -182,6 +199,21 @@ describe("/ws/global/:channel", () => {
   it("gives everyone on the channel what one says", async () => {
     const [one, two] = [await connect(`${url}/ws/global/news`), await connect(`${url}/ws/global/news`)];
     await expect.poll(() => hub.counts().connections).toBe(2);
+    one.send({ content: "hi" });
+    const said = { content: "hi", channel: "news" };
+    expect([await one.next(), await two.next()]).toEqual([said, said]);
+  });
+
+  it("also where the two are connected to different hubs that share a backend", async () => {
+    const { of, subscribed } = sharedBackend();
+    const peers = [of(), of()].map(async (backend) => {
+      const other = createHub({ backend, path: false });
+      onTestFinished(() => other.close({ drainMs: 0 }));
+      global(other);
+      return connect(`ws://127.0.0.1:${(await other.listen()).port}/ws/global/news`);
+    });
+    const [one, two] = (await Promise.all(peers)) as [Plain, Plain];
+    await expect.poll(() => subscribed.size).toBe(2);
     one.send({ content: "hi" });
     const said = { content: "hi", channel: "news" };
     expect([await one.next(), await two.next()]).toEqual([said, said]);

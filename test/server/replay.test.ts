@@ -26,6 +26,8 @@ class Scene {
       epoch: "",
       position: 0,
       frameFor: ({ offset }: LogEntry) => `${offset}`,
+      tellGap: (peer, { epoch, offset, reason }) =>
+        peer.send(JSON.stringify({ type: "gap", room: "r", cursor: `${epoch}:${offset}`, reason })),
     };
     this.peer = {
       id: "c",

@@ -16,7 +16,7 @@ export interface Closed {
   readonly reason: string;
 }
 
-/** A group as its members see it. */
+/** A group, or a room that is followed, as its sockets see it. */
 export interface Joined {
   /** Hands the member what was sent to the group so far. */
   settle(member: RawConnection): void;
@@ -25,7 +25,7 @@ export interface Joined {
 
 /** A connection of an endpoint: it has messages of the app's own, and no session. */
 export class RawConnection extends Connection {
-  /** The groups that it is in. */
+  /** The groups that it is in, and the rooms that it follows. */
   readonly groups: Map<string, Joined> = new Map();
   readonly inbox: Inbox = new Inbox();
   /** What the app has of it. */

@@ -86,7 +86,7 @@ export class EndpointDoor {
       this.#turnAway(socket, refusal(400, "the path is not well-formed"));
       return;
     }
-    const refused = checkUpgrade(request) ?? this.#refuse(request);
+    const refused = checkUpgrade(request) ?? this.#refuse(request, found.route.endpoint);
     if (refused !== undefined) return this.#turnAway(socket, refused);
     const facts = {
       path: pathOf(request),
@@ -112,9 +112,10 @@ export class EndpointDoor {
     writeRefusal(socket, refused);
   }
 
-  #refuse(request: IncomingMessage): UpgradeRefusal | undefined {
-    const { origins, connections, limits, draining, addressOf } = this.#context;
-    if (!originAllowed(request, origins)) return refusal(403, "this origin is not allowed");
+  #refuse(request: IncomingMessage, { options }: Endpoint): UpgradeRefusal | undefined {
+    const { connections, limits, draining, addressOf } = this.#context;
+    if (!originAllowed(request, options.origins ?? this.#context.origins))
+      return refusal(403, "this origin is not allowed");
     const address = addressOf(request);
     const reason = turnedAway({ connections, limits, draining }, address);
     if (reason !== undefined) return refusals[reason];
@@ -158,7 +159,8 @@ export class EndpointDoor {
     const unauthorized = { code: options.unauthorized ?? 4001, reason: "unauthorized" };
     let identity: Identity | undefined;
     if (options.authenticate === true || options.authenticate === "optional") {
-      const { cookie, origins, anonymous, check, randomBytes, logger } = this.#context;
+      const { cookie, anonymous, check, randomBytes, logger } = this.#context;
+      const origins = options.origins ?? this.#context.origins;
       const credentials = findCredentials(request, facts.query, { cookie, origins });
       try {
         if (credentials !== undefined) identity = await check(credentials, facts);

@@ -1,3 +1,4 @@
+import { checkOrigins } from "../auth/origin.ts";
 import { compilePath, type CompiledPath } from "./path.ts";
 import type { EndpointHandler, EndpointOptions, Receive, Who } from "./options.ts";
 
@@ -30,6 +31,7 @@ export function makeEndpoint(
   for (const protocol of options.protocols ?? []) {
     if (!protocolShape.test(protocol)) throw new TypeError(`endpoint ${path}: ${protocol} is no subprotocol's name`);
   }
+  checkOrigins(options.origins ?? []);
   const { receive = "any" } = options;
   if (typeof receive === "string" ? !["any", "text", "binary", "json"].includes(receive) : !("~standard" in receive)) {
     throw new TypeError(`endpoint ${path}: receive must be any, text, binary, json or a Standard Schema`);

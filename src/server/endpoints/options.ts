@@ -87,6 +87,8 @@ export interface EndpointOptions<Path extends string = string, R extends Receive
    * lost; who is ahead by ten seconds' worth is closed with 4301. Absent: the hub's `requestsPerS`.
    */
   readonly messagesPerS?: number;
+  /** Origins let in, as the hub's `origins`, and which cookies count by (P-11, P-15). Absent: the hub's. */
+  readonly origins?: readonly string[];
   /** For `authenticate: "first"`. Absent: the hub's limit. */
   readonly authWithinMs?: number;
 }
