@@ -9,6 +9,7 @@ import { bench, canPin, installPeers } from "./lib/tools.mjs";
 import { connect } from "./scenarios/connect.mjs";
 import { fanout } from "./scenarios/fanout.mjs";
 import { memory } from "./scenarios/memory.mjs";
+import { nodes } from "./scenarios/nodes.mjs";
 import { sse } from "./scenarios/sse.mjs";
 import { stalled } from "./scenarios/stalled.mjs";
 
@@ -17,6 +18,8 @@ const scenarios = {
   "fanout-1000": ["1,000 members, 1,000 messages a second", fanout, { ratePerS: 1_000 }],
   "sse-50": ["1,000 members over SSE, 50 messages a second", sse, { ratePerS: 50 }],
   "sse-1000": ["1,000 members over SSE, 1,000 messages a second", sse, { ratePerS: 1_000 }],
+  "nodes-50": ["1,000 members on another node than the publisher, 50 messages a second", nodes, { ratePerS: 50 }],
+  "nodes-1000": ["the same, 1,000 messages a second", nodes, { ratePerS: 1_000 }],
   memory: ["idle connections of distinct users in 100 rooms", memory, {}],
   connect: ["connects, 50 at a time", connect, {}],
   stalled: ["a room of 10 MB/s with a reader that does not read", stalled, {}],

@@ -58,10 +58,10 @@ export function floor(binary) {
   return { ...wsRooms, name: "floor (C)", start: () => ({ command: [binary] }) };
 }
 
-/** `backend`: `lmdb` or `memory`. Every connection is a user of its own, by token. @returns {Peer} */
+/** `backend`: `lmdb`, `memory`, or the address of an engine. Every connection is a user of its own, by token. @returns {Peer} */
 export function fanfare(backend = "lmdb") {
   return {
-    name: backend === "lmdb" ? "fanfare" : `fanfare ${backend}`,
+    name: backend === "lmdb" ? "fanfare" : `fanfare ${backend.split(":", 1)[0]}`,
     start: () => startFanfare(backend),
     target: (room, user) => `/ws/${room}?token=${token(secret, user)}`,
     publish: (data) => `{"type":"publish","id":"%N","key":"%N","room":"bench","event":"tick","data":${data}}`,
@@ -92,7 +92,7 @@ function startFanfare(backend) {
   const directory = backend === "lmdb" ? mkdtempSync(join(scratch, "log-")) : undefined;
   const flags = ["--port", "0", "--drain-ms", "0", "--log-level", "warn"];
   for (const limit of limits) flags.push("--limit", limit);
-  flags.push("--backend", directory === undefined ? "memory" : `lmdb:${directory}`);
+  flags.push("--backend", directory === undefined ? backend : `lmdb:${directory}`);
   return {
     command: [process.execPath, command, "serve", ...flags],
     env: { FANFARE_SECRET: secret },

@@ -13,10 +13,10 @@ process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** Resolves once the server said where it listens. */
-export async function startServer(peer) {
+/** Resolves once the server said where it listens. `cpuNumber`: the processor that it runs on. */
+export async function startServer(peer, cpuNumber = serverCpu) {
   const { command, env, cleanUp } = peer.start();
-  const child = spawnOn(serverCpu, command, {
+  const child = spawnOn(cpuNumber, command, {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, NODE_ENV: "production", ...env },
   });

@@ -7,7 +7,7 @@ import { startServer } from "../lib/server.mjs";
 import { compile, sleep } from "../lib/tools.mjs";
 
 export const members = 1_000;
-const messageBytes = 130;
+export const messageBytes = 130;
 /** What is on its way when publishing stops may take so long to arrive. */
 const drainMs = 5_000;
 
