@@ -43,11 +43,12 @@ export async function nodes({ ratePerS, quick, pairs }) {
   };
 }
 
+const roomOf = () => "bench";
+
 /** The publisher's node shares the load's processor, so that the one that is measured has its own. */
 async function measureReceiving(peer, ratePerS, quick) {
   const [near, far] = [await startServer(peer, loadCpu), await startServer(peer)];
   const [first, ...others] = makeUsers(members + 1);
-  const roomOf = () => "bench";
   const publisher = await startLoad(peer, near.port, { users: [first], roomOf, data: makeData(messageBytes) });
   const load = await startLoad(peer, far.port, { users: others, roomOf });
   publisher.start(ratePerS);
