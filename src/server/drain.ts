@@ -3,7 +3,7 @@ import { encodeFrame } from "../protocol/encode.ts";
 import type { Connected } from "./connected.ts";
 
 /** P-53: clients are told to come back within this after their close, each at its own moment. */
-const spreadMs = 2_000;
+export const spreadMs = 2_000;
 /** How long the last clients have to answer their close. */
 const farewellMs = 500;
 /** How long the answers to what was read may take, where the drain does not leave more. */

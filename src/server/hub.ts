@@ -12,11 +12,13 @@ import { createTickets, type Tickets } from "./auth/tickets.ts";
 import { Calls } from "./calls.ts";
 import { Catalog } from "./catalog.ts";
 import { systemClock, type Clock } from "./clock.ts";
+import { Cluster } from "./cluster/cluster.ts";
 import { Connections } from "./connections.ts";
 import { Group, Groups } from "./endpoints/groups.ts";
 import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
 import type { EndpointHandler, EndpointOptions, Receive, Who } from "./endpoints/options.ts";
 import { RawConnection } from "./endpoints/connection.ts";
+import { spreadMs } from "./drain.ts";
 import { Entrances, type Listening } from "./entrances.ts";
 import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
@@ -68,6 +70,8 @@ export class Hub<C extends Contract = Contract> {
   readonly #handles: HandleContext;
   readonly #entrances: Entrances;
   readonly #groups: Groups;
+  /** Undefined: the backend is not shared, so that this node is the only one. */
+  readonly #cluster: Cluster | undefined;
   #started: Promise<void> | undefined;
   #isOpen = false;
   #closing: Promise<void> | undefined;
@@ -85,6 +89,9 @@ export class Hub<C extends Contract = Contract> {
     this.tickets = createTickets(this.#backend, clock.now, randomBytes);
     this.#revocations = createRevocations(this.#backend, clock.now);
     const turn = new Turn(clock.monotonic);
+    const node = randomBytes(nodeNameBytes).toString("base64url");
+    const { shared } = this.#backend.promises;
+    this.#cluster = shared ? new Cluster({ backend: this.#backend, clock, logger: this.#logger, node }) : undefined;
     this.#rooms = new Rooms({
       backend: this.#backend,
       turn,
@@ -92,6 +99,7 @@ export class Hub<C extends Contract = Contract> {
       presenceMembers: this.limits.presenceMembers,
       counts: this.#counts,
       peer: (id) => this.#connections.get(id),
+      cluster: this.#cluster,
     });
     const requests: RequestContext = {
       catalog: this.#catalog,
@@ -115,7 +123,7 @@ export class Hub<C extends Contract = Contract> {
       turn,
       delivered: this.#counts.messages,
       logger: this.#logger,
-      node: randomBytes(nodeNameBytes).toString("base64url"),
+      node,
       isOpen: () => this.#isOpen,
       maxGroups: this.limits.rooms,
     });
@@ -150,6 +158,12 @@ export class Hub<C extends Contract = Contract> {
       await this.#backend.open({
         now: this.#clock.now,
         log: (level, message, facts = {}) => this.#logger[level](facts, message),
+      });
+      await this.#cluster?.start({
+        missed: () => undefined,
+        fenced: () => {
+          for (const room of this.#rooms.all()) room.presence.endGraces();
+        },
       });
       this.#isOpen = true;
     } catch (error) {
@@ -307,6 +321,8 @@ export class Hub<C extends Contract = Contract> {
 
   async #close(drainMs: number): Promise<void> {
     await this.#entrances.close(drainMs);
+    // Before the rooms are closed, which here ends every grace.
+    if (this.#isOpen) await this.#cluster?.leave(this.limits.graceMs + spreadMs);
     this.#rooms.close();
     if (this.#started === undefined) return;
     await this.#started.then(

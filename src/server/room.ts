@@ -6,6 +6,8 @@ import type { Json } from "../protocol/json.ts";
 import { Broadcast } from "./broadcast.ts";
 import type { RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
+import { RoomLink } from "./cluster/room-link.ts";
+import type { Cluster } from "./cluster/cluster.ts";
 import type { Counts } from "./metrics/counts.ts";
 import type { Peer } from "./peer.ts";
 import { Presence } from "./presence.ts";
@@ -40,14 +42,16 @@ export interface RoomContext {
   readonly presenceMembers: number;
   readonly counts: Counts;
   readonly peer: (id: string) => Peer | undefined;
+  /** Undefined: this node is the only one. */
+  readonly cluster: Cluster | undefined;
   /** The room has neither members nor anyone in the grace. */
   readonly emptied: (room: Room) => void;
 }
 
-/** Texts that are passed on and not kept: a kind, the connection to leave out, and the frame. */
+/** Texts that are passed on and not kept: a kind, the connection to leave out, and the frame. `node`: for nodes alone. */
 export type RelayKind = "signal" | "message";
 
-export function encodeRelay(kind: RelayKind, except: string | undefined, frame: string): string {
+export function encodeRelay(kind: RelayKind | "node", except: string | undefined, frame: string): string {
   return `${kind} ${except ?? ""}\n${frame}`;
 }
 
@@ -77,6 +81,7 @@ export class Room implements RoomListener, Replayed {
   readonly #stream: Broadcast<Peer>;
   readonly #signals: Broadcast<Peer>;
   readonly #watchers: Broadcast<Peer>;
+  readonly #link: RoomLink | undefined;
   #subscription: Subscription | undefined;
 
   constructor(name: string, kind: RoomKind, context: RoomContext) {
@@ -92,17 +97,25 @@ export class Room implements RoomListener, Replayed {
       changed: (frame) => this.#watchers.push(encodeFrame(frame)),
       graceEnded: () => this.#checkEmpty(),
     });
+    const toNodes = (text: string): Promise<void> =>
+      context.backend.relay(this.ref, encodeRelay("node", undefined, text));
+    this.#link = context.cluster && new RoomLink(context.cluster, { name, presence: this.presence, toNodes });
   }
 
   get kept(): boolean {
     return this.kind.keep !== false;
   }
 
+  /** Where it rejects, the room is closed. */
   async open(): Promise<void> {
-    const subscription = await this.#context.backend.subscribe(this.ref, this);
+    const subscription = await this.#context.backend.subscribe(this.ref, this).catch((error: unknown) => {
+      this.close();
+      throw error;
+    });
     this.#subscription = subscription;
     this.epoch = subscription.state.epoch;
     this.position = Math.max(this.position, subscription.state.head);
+    await this.#link?.open(subscription);
   }
 
   /** See `Subscription.sync`. */
@@ -113,6 +126,7 @@ export class Room implements RoomListener, Replayed {
 
   close(): void {
     this.#subscription?.close();
+    this.#link?.close();
     this.presence.close();
   }
 
@@ -142,11 +156,19 @@ export class Room implements RoomListener, Replayed {
   relayed(text: string): void {
     const [head, frame] = splitOnce(text, "\n");
     const [word, id] = splitOnce(head, " ");
+    if (word === "node") {
+      this.#link?.received(frame);
+      return;
+    }
     const kind: RelayKind = word === "signal" ? "signal" : "message";
     const except = id === "" ? undefined : this.#context.peer(id);
     if (kind === "signal") this.#signals.push(frame, except);
     else this.#stream.push(frame, except);
     for (const tap of this.taps) tap.relayed(kind, frame, except);
+  }
+
+  interrupted(): void {
+    this.#link?.interrupted();
   }
 
   frameFor(entry: LogEntry, peer: Peer): string {
@@ -282,7 +304,7 @@ export class Room implements RoomListener, Replayed {
   }
 
   #checkEmpty(): void {
-    if (this.members.size === 0 && this.presence.size === 0 && this.holds === 0) this.#context.emptied(this);
+    if (this.members.size === 0 && this.presence.here === 0 && this.holds === 0) this.#context.emptied(this);
   }
 
   #skip(offset: number): string {

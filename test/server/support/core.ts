@@ -1,8 +1,10 @@
-import { BackendUnavailable } from "../../../src/backends/backend.ts";
+import { type Backend, BackendUnavailable } from "../../../src/backends/backend.ts";
 import { openContract, type Contract, type Keep } from "../../../src/protocol/contract.ts";
 import type { JsonObject } from "../../../src/protocol/json.ts";
 import type { Identity } from "../../../src/server/auth/identity.ts";
 import { Catalog } from "../../../src/server/catalog.ts";
+import type { Clock } from "../../../src/server/clock.ts";
+import { Cluster } from "../../../src/server/cluster/cluster.ts";
 import { defaultKeep, resolveLimits, type Limits } from "../../../src/server/options.ts";
 import { Counts } from "../../../src/server/metrics/counts.ts";
 import { Publisher } from "../../../src/server/publisher.ts";
@@ -22,6 +24,8 @@ export interface CoreOptions {
   readonly rooms?: Contract;
   readonly keep?: Partial<Keep>;
   readonly limits?: Partial<Limits>;
+  /** One of several nodes that share this backend, each with its own clock. Its `graceMs` counts then. */
+  readonly node?: { readonly backend: Backend; readonly clock: Clock; readonly name: string };
 }
 
 /** A hub's core without sockets and admission: sessions over pipes, on a backend and a clock that a test holds. */
@@ -39,9 +43,14 @@ export class Core {
   readonly session: SessionContext;
   readonly publisher: Publisher;
   readonly counts: Counts = new Counts();
+  readonly cluster: Cluster | undefined;
+  readonly #node: CoreOptions["node"];
 
-  constructor({ rooms = openContract, keep = {}, limits = {} }: CoreOptions = {}) {
-    const { backend, clock, turn } = this;
+  constructor({ rooms = openContract, keep = {}, limits = {}, node }: CoreOptions = {}) {
+    const { turn } = this;
+    const { backend, clock } = node ?? this;
+    this.#node = node;
+    this.cluster = node && new Cluster({ backend, clock, logger: recording(this.logged), node: node.name });
     this.limits = resolveLimits({ requestsPerS: 1_000_000, ...limits });
     this.catalog = new Catalog(rooms, { ...defaultKeep, ...keep });
     this.rooms = new Rooms({
@@ -51,6 +60,7 @@ export class Core {
       presenceMembers: 200,
       counts: this.counts,
       peer: (id) => this.peers.get(id),
+      cluster: this.cluster,
     });
     this.publisher = new Publisher(backend, clock, this.limits, this.counts);
     const requests: RequestContext = {
@@ -71,8 +81,14 @@ export class Core {
   }
 
   async open(): Promise<this> {
-    await this.backend.open({ now: this.clock.now, log: () => undefined });
+    const { backend, clock } = this.#node ?? this;
+    await backend.open({ now: clock.now, log: () => undefined });
+    await this.cluster?.start({ missed: () => undefined, fenced: () => this.#endGraces() });
     return this;
+  }
+
+  #endGraces(): void {
+    for (const room of this.rooms.all()) room.presence.endGraces();
   }
 
   connect(identity: Identity | string, options: { outboxBytes?: number } = {}): CorePeer {
@@ -121,8 +137,8 @@ export class CorePeer extends Owner implements SessionPeer {
   }
 
   /** The connection is gone without a word. */
-  vanish(): void {
-    if (!this.closed) this.#end(1006);
+  vanish(graceMs = 0): void {
+    if (!this.closed) this.#end(1006, graceMs);
   }
 
   override overflowed(): void {
@@ -139,11 +155,11 @@ export class CorePeer extends Owner implements SessionPeer {
     return this.frames.filter((frame) => frame["type"] === type);
   }
 
-  #end(code: number): void {
+  #end(code: number, graceMs = 0): void {
     this.closed = true;
     this.closeCode = code;
     this.outbox.close();
-    this.session.end(0);
+    this.session.end(graceMs);
   }
 }
 

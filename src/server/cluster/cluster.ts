@@ -1,0 +1,356 @@
+import type { Backend } from "../../backends/backend.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../options.ts";
+import { Asks, type Answers } from "./asks.ts";
+import { Bus } from "./bus.ts";
+import { beatMs, Leases, leaseMs, tickMs } from "./leases.ts";
+import { inParts, type MapMessage, type NodeMessage } from "./messages.ts";
+import { SharedMap, type MapOwner } from "./shared-map.ts";
+
+/** How long a start waits to hear of the other nodes. */
+const greetMs = 300;
+/** Maps that are seen to in one tick: ten thousand rooms are whole within seconds, and no turn takes long. */
+const mapsATick = 5_000;
+/** Of the maps that changed since the last beat, and of all in turn, so many say again where they are. */
+const notesABeat = 200;
+const roundsABeat = 20;
+
+export interface ClusterContext {
+  readonly backend: Backend;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** This process's own name, among those that share the backend. */
+  readonly node: string;
+}
+
+/** What a call from another node is answered with. */
+export type CallHandler = (given: Json) => readonly Json[] | Promise<readonly Json[]>;
+
+/** What the hub does about other nodes. */
+export interface ClusterEvents {
+  /** This node could not hear for a while: what was decided elsewhere meanwhile has to be looked up. */
+  missed(): void;
+  /** The others have given this node up: what only waits here for its user to come back ends. */
+  fenced(): void;
+}
+
+/**
+ * This node among those that share a backend. It knows which others live, keeps maps with them (who is in a room), and asks
+ * them. Works with nothing but `relay` and `subscribe`.
+ */
+export class Cluster {
+  readonly node: string;
+  /** States that were read of other nodes since the start. */
+  syncs = 0;
+  readonly #context: ClusterContext;
+  readonly #bus: Bus;
+  readonly #asks: Asks;
+  readonly #calls: Map<string, CallHandler> = new Map();
+  readonly #maps: Map<string, SharedMap> = new Map();
+  readonly #unsettled: Set<SharedMap> = new Set();
+  #events: ClusterEvents | undefined;
+  #leases: Leases;
+  #round: Iterator<SharedMap> | undefined;
+  #lives = 0;
+  #version = 0;
+  #timer: unknown;
+  #isOpen = false;
+  #isOpening = false;
+  #isStopped = false;
+  #beatAt = -Infinity;
+  /** The others have given this node up, and it asserts itself with the next tick: closed sockets are seen until then. */
+  #mustFence = false;
+  #greeting: (() => void) | undefined;
+  #onSpent: ((key: string, cost: number) => void) | undefined;
+
+  constructor(context: ClusterContext) {
+    this.#context = context;
+    this.node = context.node;
+    this.#bus = new Bus(context.backend, context.node);
+    this.#asks = new Asks(context.clock);
+    this.#leases = new Leases(context.clock.monotonic());
+  }
+
+  /** The other nodes that live. */
+  get others(): string[] {
+    return this.#leases.living;
+  }
+
+  /** Whether this node hears the others. */
+  get isWhole(): boolean {
+    return this.#isOpen && this.#leases.isWhole(this.#context.clock.monotonic());
+  }
+
+  /** Resolves when the other nodes are known, or should be. Where the bus cannot be reached it is tried again. */
+  async start(events: ClusterEvents): Promise<void> {
+    this.#events = events;
+    this.#leases = new Leases(this.#context.clock.monotonic());
+    await this.#open();
+    if (!this.#isStopped) this.#timer = this.#context.clock.setTimeout(this.#tick, tickMs);
+  }
+
+  /** Says goodbye: the other nodes keep this one's users for `holdMs`, in case they come back there (P-53). */
+  async leave(holdMs: number): Promise<void> {
+    for (const map of this.#maps.values()) map.flush();
+    this.stop();
+    await this.#bus.toAll({ type: "bye", from: this.node, holdMs }).catch(() => undefined);
+    this.#bus.close();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#context.clock.clearTimeout(this.#timer);
+    this.#asks.close();
+  }
+
+  /** What this node answers when another one asks. */
+  answer(call: string, handler: CallHandler): void {
+    this.#calls.set(call, handler);
+  }
+
+  /** Asks all nodes that live. Rejects with `BackendUnavailable` where they cannot be asked. */
+  ask(call: string, given: Json): Promise<Answers> {
+    return this.#asks.ask(this.others, (id) =>
+      this.#bus.toAll({ type: "ask", from: this.node, id, call, with: given }),
+    );
+  }
+
+  /** Asks one node. */
+  askOne(node: string, call: string, given: Json): Promise<Answers> {
+    return this.#asks.ask([node], (id) => {
+      this.#bus.toNode(node, { type: "ask", from: this.node, id, call, with: given });
+      return Promise.resolve();
+    });
+  }
+
+  /** What was spent here, for the other nodes to count; what is lost on the way is not. */
+  spent(costs: readonly (readonly [key: string, cost: number])[]): void {
+    for (const part of inParts(costs)) {
+      this.#bus.toAll({ type: "spent", from: this.node, costs: part }).catch(() => undefined);
+    }
+  }
+
+  onSpent(listener: (key: string, cost: number) => void): void {
+    this.#onSpent = listener;
+  }
+
+  /** Higher than every version that was seen, and near the time, so that a new node's word counts beside an old one's. */
+  nextVersion(): number {
+    this.#version = Math.max(this.#version + 1, this.#context.clock.now());
+    return this.#version;
+  }
+
+  seen(version: number): void {
+    this.#version = Math.max(this.#version, version);
+  }
+
+  /** A map with the other nodes; `toAll` reaches those that have it. Absent: all nodes have it. */
+  open(name: string, owner: MapOwner, toAll?: (message: MapMessage) => Promise<void>): SharedMap {
+    const { clock } = this.#context;
+    const map = new SharedMap(owner, {
+      node: this.node,
+      toAll: toAll ?? ((message) => this.#bus.toAll({ ...message, map: name })),
+      toNode: (node, message) => this.#bus.toNode(node, { ...message, map: name }),
+      nextLife: () => ++this.#lives,
+      unsettled: (one) => this.#unsettle(one),
+      clock,
+      later: setImmediate,
+      synced: () => void this.syncs++,
+    });
+    this.#maps.set(name, map);
+    return map;
+  }
+
+  close(name: string, map: SharedMap): void {
+    if (this.#maps.get(name) === map) this.#maps.delete(name);
+    this.#unsettled.delete(map);
+    map.close();
+  }
+
+  /** A message came for a map, on its own channel or another. */
+  received(name: string, message: MapMessage): void {
+    if (message.from === this.node || this.#isStopped || !this.#hear(message.from)) return;
+    const map = this.#maps.get(name);
+    const asks = message.type === "want" || (message.type === "sync" && message.known !== undefined);
+    // What is said before that would bring users back who have gone meanwhile. It is asked again.
+    if (asks && this.#mustFence) return;
+    if (map !== undefined) map.receive(message);
+    else if (message.type === "want") {
+      const place = [this.#lives, 0] as const;
+      const nothing = { type: "state", from: this.node, place, part: 0, parts: 1, changes: [], peers: [] } as const;
+      this.#bus.toNode(message.from, { ...nothing, map: name });
+    }
+  }
+
+  async #open(): Promise<void> {
+    if (this.#isOpening) return;
+    this.#isOpening = true;
+    try {
+      const others = await this.#bus.open({
+        heard: (message) => this.#heard(message),
+        interrupted: () => this.#interrupted(),
+      });
+      await this.#bus.toAll({ type: "beat", from: this.node, isNew: true });
+      this.#beatAt = this.#context.clock.monotonic();
+      this.#isOpen = true;
+      if (others !== 0) await this.#greeted(others);
+    } catch (error) {
+      this.#context.logger.warn({ err: error }, "the other nodes cannot be reached");
+    } finally {
+      this.#isOpening = false;
+    }
+  }
+
+  #greeted(others: number | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#context.clock.clearTimeout(timer);
+        this.#greeting = undefined;
+        resolve();
+      };
+      const timer = this.#context.clock.setTimeout(done, greetMs);
+      this.#greeting = () => {
+        if (others !== undefined && this.others.length >= others) done();
+      };
+      this.#greeting();
+    });
+  }
+
+  readonly #tick = (): void => {
+    this.#timer = this.#context.clock.setTimeout(this.#tick, tickMs);
+    const now = this.#context.clock.monotonic();
+    for (const node of this.#leases.tick(now)) this.#forget(node);
+    if (!this.#isOpen) {
+      void this.#open();
+      return;
+    }
+    if (this.#mustFence) this.#fence();
+    if (now - this.#beatAt >= beatMs) this.#beat(now);
+    this.#settle();
+  };
+
+  #beat(now: number): void {
+    this.#beatAt = now;
+    this.#bus.toAll({ type: "beat", from: this.node, isNew: false }).catch(() => {
+      // With the next tick.
+      this.#beatAt = -Infinity;
+    });
+    let notes = notesABeat;
+    for (const map of this.#maps.values()) {
+      if (!map.changedSinceNoted) continue;
+      map.note();
+      if (--notes === 0) break;
+    }
+    for (let i = 0; i < Math.min(roundsABeat, this.#maps.size); i++) {
+      this.#round ??= this.#maps.values();
+      const next = this.#round.next();
+      if (next.done === true) this.#round = undefined;
+      else next.value.note();
+    }
+  }
+
+  #heard(message: NodeMessage): void {
+    if (this.#isStopped) return;
+    if (message.from === this.node) {
+      if (message.type === "beat") this.#echoed();
+      return;
+    }
+    switch (message.type) {
+      case "beat":
+        this.#hear(message.from, message.isNew);
+        this.#greeting?.();
+        return;
+      case "bye":
+        this.#bye(message.from, message.holdMs);
+        return;
+      case "ask":
+        if (this.#hear(message.from)) void this.#reply(message);
+        return;
+      case "answer":
+        this.#asks.answered(message);
+        return;
+      case "spent":
+        for (const [key, cost] of message.costs) this.#onSpent?.(key, cost);
+        return;
+      default:
+        this.received(message.map, message);
+    }
+  }
+
+  /** Whether the node counts. */
+  #hear(node: string, isNew = false): boolean {
+    const verdict = this.#leases.heard(node, this.#context.clock.monotonic());
+    if (verdict === "gone") return false;
+    if (verdict !== "known" || isNew) {
+      this.#context.logger.info({ node: this.node, other: node }, `another node is ${isNew ? "new" : "there"}`);
+      this.#bus.toNode(node, { type: "beat", from: this.node, isNew: false });
+    }
+    if (verdict === "revived") this.#missedAll();
+    return true;
+  }
+
+  #echoed(): void {
+    const now = this.#context.clock.monotonic();
+    const wasWhole = this.#leases.isWhole(now);
+    const deafMs = this.#leases.echoed(now);
+    if (wasWhole) return;
+    if (deafMs >= leaseMs) this.#mustFence = true;
+    this.#context.logger.warn({ node: this.node, deafMs: Math.round(deafMs) }, "the other nodes can be heard again");
+    this.#missedAll();
+    this.#events?.missed();
+  }
+
+  #interrupted(): void {
+    this.#beatAt = -Infinity;
+    this.#missedAll();
+    this.#events?.missed();
+    this.#beat(this.#context.clock.monotonic());
+  }
+
+  #missedAll(): void {
+    for (const map of this.#maps.values()) map.interrupted();
+  }
+
+  #fence(): void {
+    this.#mustFence = false;
+    this.#events?.fenced();
+    for (const map of this.#maps.values()) map.renew();
+  }
+
+  #bye(node: string, holdMs: number): void {
+    this.#leases.left(node, holdMs, this.#context.clock.monotonic());
+    this.#asks.dead(node);
+    for (const map of this.#maps.values()) map.hold(node);
+  }
+
+  #forget(node: string): void {
+    this.#context.logger.info({ node: this.node, other: node }, "another node is gone");
+    this.#asks.dead(node);
+    for (const map of this.#maps.values()) map.drop(node);
+  }
+
+  async #reply({ from, id, call, with: given }: Extract<NodeMessage, { type: "ask" }>): Promise<void> {
+    let items: readonly Json[] = [];
+    try {
+      items = (await this.#calls.get(call)?.(given)) ?? [];
+    } catch (error) {
+      this.#context.logger.error({ call, err: error }, "what another node asked for failed");
+    }
+    const parts = inParts(items);
+    for (const [part, some] of parts.entries()) {
+      this.#bus.toNode(from, { type: "answer", from: this.node, id, part, parts: parts.length, items: some });
+    }
+  }
+
+  #unsettle(map: SharedMap): void {
+    this.#unsettled.add(map);
+  }
+
+  #settle(): void {
+    for (const map of [...this.#unsettled].slice(0, mapsATick)) {
+      this.#unsettled.delete(map);
+      if (map.settle()) this.#unsettled.add(map);
+    }
+  }
+}

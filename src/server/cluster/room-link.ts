@@ -1,0 +1,88 @@
+import type { Subscription } from "../../backends/backend.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Presence, PresenceLink, Stand } from "../presence.ts";
+import type { Cluster } from "./cluster.ts";
+import { readMessage, type MapMessage } from "./messages.ts";
+import type { MapOwner, SharedMap } from "./shared-map.ts";
+
+/** A room that is open on this node, as its link to the other nodes sees it. */
+export interface LinkedRoom {
+  readonly name: string;
+  readonly presence: Presence;
+  /** Passes a text to all nodes that are in the room. Rejects where it could not be sent on. */
+  readonly toNodes: (text: string) => Promise<void>;
+}
+
+/** Keeps a room's presence one with that of the other nodes that are in the room. */
+export class RoomLink implements MapOwner, PresenceLink {
+  readonly #cluster: Cluster;
+  readonly #name: string;
+  readonly #presence: Presence;
+  readonly #map: SharedMap;
+
+  constructor(cluster: Cluster, { name, presence, toNodes }: LinkedRoom) {
+    this.#cluster = cluster;
+    this.#name = name;
+    this.#presence = presence;
+    this.#map = cluster.open(name, this, (message) => toNodes(JSON.stringify(message)));
+    presence.link = this;
+  }
+
+  /** Resolves when the room knows who is in it on other nodes, 300 ms later at most. */
+  async open(subscription: Subscription): Promise<void> {
+    try {
+      await this.#map.open(await subscription.others());
+    } catch {
+      // They cannot be asked now; they are as soon as they can be.
+      this.#map.interrupted();
+    }
+  }
+
+  received(text: string): void {
+    const message = readMessage<MapMessage>(text);
+    if (message !== undefined) this.#cluster.received(this.#name, message);
+  }
+
+  interrupted(): void {
+    this.#map.interrupted();
+  }
+
+  close(): void {
+    this.#presence.link = undefined;
+    this.#cluster.close(this.#name, this.#map);
+  }
+
+  nextVersion(): number {
+    return this.#cluster.nextVersion();
+  }
+
+  here(user: string, { data, version }: Stand): void {
+    this.#map.set(user, [data, version]);
+  }
+
+  gone(user: string, forGood: boolean): void {
+    this.#map.remove(user, forGood);
+  }
+
+  *entries(): Generator<readonly [string, Json]> {
+    for (const [user, { data, version }] of this.#presence.standing()) yield [user, [data, version]];
+  }
+
+  set(user: string, value: Json, isNew: boolean): void {
+    const [data, version] = value as [Json, number];
+    this.#cluster.seen(version);
+    this.#presence.arrived(user, { data, version }, isNew);
+  }
+
+  removed(user: string): void {
+    this.#presence.departed(user);
+  }
+
+  endedForGood(user: string): void {
+    this.#presence.endGrace(user);
+  }
+
+  together(repaired: boolean, apply: () => void): void {
+    this.#presence.together(repaired, apply);
+  }
+}

@@ -1,0 +1,296 @@
+import type { Json } from "../../protocol/json.ts";
+import type { Clock } from "../clock.ts";
+import { inParts, type Change, type MapMessage, type Place } from "./messages.ts";
+import { Replica, type Applied } from "./replica.ts";
+
+/** A node that does not give its state is asked again after this. */
+const askAgainMs = 1_000;
+/** How long the first one in a room waits for what the other nodes have. One that is silent then comes later. */
+const openMs = 300;
+/** Changes of one turn that wait to be sent together. */
+const maxPending = 500;
+
+/** Whose map it is: the truth about this node, and what is made of what other nodes say. */
+export interface MapOwner {
+  /** All that this node has in it. */
+  entries(): Iterable<readonly [key: string, value: Json]>;
+  /** Another node has the entry, `isNew` where it had none; or has it no more. */
+  set(key: string, value: Json, isNew: boolean): void;
+  removed(key: string): void;
+  /** A key is gone for good from a node: whatever only waits for it here ends. */
+  endedForGood(key: string): void;
+  /** All that `apply` does belongs together; `repaired`: it may have come late. */
+  together(repaired: boolean, apply: () => void): void;
+}
+
+/** The way to the other nodes that have the map. */
+export interface MapLines {
+  readonly node: string;
+  /** To all that have it. Rejects where it could not be sent on. */
+  readonly toAll: (message: MapMessage) => Promise<void>;
+  readonly toNode: (node: string, message: MapMessage) => void;
+  /** Higher at each call. */
+  readonly nextLife: () => number;
+  /** Calls `settle` soon, and again with each tick until that says that there is nothing left to do. */
+  readonly unsettled: (map: SharedMap) => void;
+  readonly clock: Pick<Clock, "monotonic" | "setTimeout" | "clearTimeout">;
+  /** Runs at the end of the turn, so that changes which come together go together. */
+  readonly later: (run: () => void) => void;
+  /** A state was read of another node. */
+  readonly synced: () => void;
+}
+
+/**
+ * A map in which each node has entries of its own that the others follow: numbered changes to all, and the whole state to
+ * whoever has missed one. It becomes whole again after anything that is lost, by being asked for and never by being
+ * guessed.
+ */
+export class SharedMap {
+  /** Others would not know it yet, had the last change been lost. */
+  changedSinceNoted = false;
+  readonly #owner: MapOwner;
+  readonly #lines: MapLines;
+  readonly #replicas: Map<string, Replica> = new Map();
+  #place: Place;
+  #pending: Change[] = [];
+  /** Something of ours may not have reached all. */
+  #mustTell = false;
+  /** Something of the others may not have reached us. */
+  #mustAsk = false;
+  #isClosed = false;
+  /** While the map opens: the nodes that have answered, and what to do then. */
+  #opening: { readonly answered: Set<string>; readonly peers: Set<string>; readonly check: () => void } | undefined;
+
+  constructor(owner: MapOwner, lines: MapLines) {
+    this.#owner = owner;
+    this.#lines = lines;
+    this.#place = [lines.nextLife(), 0];
+  }
+
+  /**
+   * Resolves when the other nodes have said what they have, or when time is over. `others`: how many have the map;
+   * undefined: some.
+   */
+  open(others: number | undefined): Promise<void> {
+    if (others === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const answered = new Set<string>();
+      const peers = new Set<string>();
+      const done = (): void => {
+        this.#lines.clock.clearTimeout(timer);
+        this.#opening = undefined;
+        resolve();
+      };
+      const isWhole = (): boolean => {
+        if (others !== undefined) return answered.size >= others;
+        return answered.size > 0 && [...peers].every((node) => node === this.#lines.node || answered.has(node));
+      };
+      this.#opening = {
+        answered,
+        peers,
+        check: () => {
+          if (isWhole()) done();
+        },
+      };
+      const timer = this.#lines.clock.setTimeout(done, openMs);
+      this.#mustAsk = true;
+      void this.#sync();
+    });
+  }
+
+  set(key: string, value: Json): void {
+    this.#push({ key, value });
+  }
+
+  remove(key: string, forGood: boolean): void {
+    this.#push({ key, ...(forGood && { forGood }) });
+    if (forGood) this.#endHeld(key);
+  }
+
+  receive(message: MapMessage): void {
+    if (this.#isClosed) return;
+    const { from, place } = message;
+    const replica = this.#replicas.get(from) ?? this.#add(from);
+    switch (message.type) {
+      case "changes":
+        this.#apply(replica, replica.changed(message));
+        break;
+      case "sync":
+        this.#apply(replica, replica.noted(place));
+        if (message.known !== undefined) this.#answer(from, message.known[this.#lines.node]);
+        break;
+      case "want":
+        this.#answer(from, place);
+        break;
+      case "state":
+        this.#apply(replica, replica.stated(message));
+        if (message.part >= message.parts - 1) this.#answered(from, message.peers);
+        break;
+    }
+    if (replica.isBehind) this.#ask(from, replica);
+  }
+
+  /** The way to the others was broken: both sides may have missed something. */
+  interrupted(): void {
+    this.#mustTell = true;
+    this.#mustAsk = true;
+    for (const replica of this.#replicas.values()) {
+      replica.isBehind = true;
+      replica.askedAt = -Infinity;
+    }
+    this.#lines.unsettled(this);
+  }
+
+  /** The others have given this node up: its entries are told as a life of their own. */
+  renew(): void {
+    this.#pending = [];
+    this.#place = [this.#lines.nextLife(), 1];
+    this.interrupted();
+  }
+
+  /** Says where this node is, so that whoever has missed the last change asks for it. */
+  note(): void {
+    this.changedSinceNoted = false;
+    this.#mustTell = true;
+    void this.#sync();
+  }
+
+  /** Does what is left to do; whether something still is. */
+  settle(): boolean {
+    if (this.#isClosed) return false;
+    if (this.#mustTell || this.#mustAsk) void this.#sync();
+    let isWhole = true;
+    for (const [node, replica] of this.#replicas) {
+      if (!replica.isBehind) continue;
+      isWhole = false;
+      this.#ask(node, replica);
+    }
+    return !isWhole || this.#mustTell || this.#mustAsk;
+  }
+
+  /** The node is gone, with all that it had. */
+  drop(node: string): void {
+    const replica = this.#replicas.get(node);
+    if (replica === undefined) return;
+    this.#replicas.delete(node);
+    this.#owner.together(false, () => {
+      for (const key of replica.entries) this.#owner.removed(key);
+    });
+  }
+
+  /** The node has gone away; what it had stays until it is dropped or ended for good. */
+  hold(node: string): void {
+    const replica = this.#replicas.get(node);
+    if (replica === undefined) return;
+    replica.isHeld = true;
+    replica.isBehind = false;
+  }
+
+  /** Sends what waits for the turn's end. */
+  flush(): void {
+    const changes = this.#pending;
+    if (changes.length === 0) return;
+    this.#pending = [];
+    for (const part of inParts(changes)) {
+      this.#place = [this.#place[0], this.#place[1] + 1];
+      this.#send({ type: "changes", from: this.#lines.node, place: this.#place, changes: part });
+    }
+    this.changedSinceNoted = true;
+  }
+
+  /** The last is told; nothing is heard any more. */
+  close(): void {
+    this.flush();
+    this.#isClosed = true;
+    this.#replicas.clear();
+  }
+
+  #add(node: string): Replica {
+    const replica = new Replica();
+    this.#replicas.set(node, replica);
+    return replica;
+  }
+
+  #push(change: Change): void {
+    if (this.#pending.push(change) === 1) this.#lines.later(() => this.flush());
+    if (this.#pending.length >= maxPending) this.flush();
+  }
+
+  #send(message: MapMessage): void {
+    this.#lines.toAll(message).catch(() => {
+      this.#mustTell = true;
+      this.#lines.unsettled(this);
+    });
+  }
+
+  async #sync(): Promise<void> {
+    this.flush();
+    const known = Object.fromEntries(Array.from(this.#replicas, ([node, { place }]) => [node, place] as const));
+    const [told, asked] = [this.#mustTell, this.#mustAsk];
+    this.#mustTell = this.#mustAsk = false;
+    try {
+      const { node } = this.#lines;
+      await this.#lines.toAll({ type: "sync", from: node, place: this.#place, ...(asked && { known }) });
+    } catch {
+      this.#mustTell ||= told;
+      this.#mustAsk ||= asked;
+      this.#lines.unsettled(this);
+    }
+  }
+
+  #ask(node: string, replica: Replica): void {
+    this.#lines.unsettled(this);
+    const now = this.#lines.clock.monotonic();
+    if (replica.isHeld || now - replica.askedAt < askAgainMs) return;
+    replica.askedAt = now;
+    this.#lines.toNode(node, { type: "want", from: this.#lines.node, place: replica.place });
+  }
+
+  #answer(node: string, known: Place | undefined): void {
+    this.flush();
+    const place = this.#place;
+    // One that has nothing in it may have closed it long ago, and would be waited for in vain.
+    const peers = [...this.#replicas].filter(([, { entries }]) => entries.size > 0).map(([name]) => name);
+    const base = { type: "state", from: this.#lines.node, place, peers } as const;
+    if (known !== undefined && known[0] === place[0] && known[1] === place[1]) {
+      this.#lines.toNode(node, { ...base, part: 0, parts: 0, changes: [] });
+      return;
+    }
+    const parts = inParts(Array.from(this.#owner.entries(), ([key, value]): Change => ({ key, value })));
+    for (const [part, changes] of parts.entries()) {
+      this.#lines.toNode(node, { ...base, part, parts: parts.length, changes });
+    }
+  }
+
+  #answered(from: string, peers: readonly string[]): void {
+    this.#lines.synced();
+    if (this.#opening === undefined) return;
+    this.#opening.answered.add(from);
+    for (const node of peers) this.#opening.peers.add(node);
+    this.#opening.check();
+  }
+
+  #apply({ entries }: Replica, applied: Applied | undefined): void {
+    if (applied === undefined || applied.changes.length === 0) return;
+    this.#owner.together(applied.repaired, () => {
+      for (const { key, value, forGood } of applied.changes) {
+        if (value !== undefined) {
+          const isNew = !entries.has(key);
+          entries.add(key);
+          this.#owner.set(key, value, isNew);
+        } else if (entries.delete(key)) this.#owner.removed(key);
+        if (forGood === true) {
+          this.#endHeld(key);
+          this.#owner.endedForGood(key);
+        }
+      }
+    });
+  }
+
+  /** A user who says goodbye anywhere is not waited for on behalf of a node that went away. */
+  #endHeld(key: string): void {
+    for (const { isHeld, entries } of this.#replicas.values()) {
+      if (isHeld && entries.delete(key)) this.#owner.removed(key);
+    }
+  }
+}

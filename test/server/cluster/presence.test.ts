@@ -1,0 +1,321 @@
+import { describe, expect, it } from "vitest";
+import { graceMs, Observer, settle, TestNodes, type TestNode } from "./nodes.ts";
+
+async function three(): Promise<{ nodes: TestNodes; a: TestNode; b: TestNode; c: TestNode; seen: Observer[] }> {
+  const nodes = new TestNodes();
+  const [a, b, c] = (await nodes.start("a", "b", "c")) as [TestNode, TestNode, TestNode];
+  const seen: Observer[] = [];
+  for (const node of [a, b, c]) seen.push(await watch(nodes, node));
+  return { nodes, a, b, c, seen };
+}
+
+async function watch(nodes: TestNodes, node: TestNode, room = "r"): Promise<Observer> {
+  const peer = await nodes.join(node, `at ${node.name}`, room, { presence: true });
+  return new Observer(peer!);
+}
+
+/** What each has been told of a user. */
+function told(seen: readonly Observer[], user: string): (string | undefined)[] {
+  return seen.map((one) => one.hear().told.get(user));
+}
+
+describe("a user on several nodes (P-40)", () => {
+  it("arrives once and leaves once, on three devices on three nodes", async () => {
+    const { nodes, a, b, c, seen } = await three();
+    const devices = [];
+    for (const node of [a, b, c]) devices.push((await nodes.join(node, "ann", "r", { data: { name: "Ann" } }))!);
+    expect(told(seen, "ann")).toEqual(["+", "+", "+"]);
+    expect(seen.map(({ members }) => members)).toEqual([4, 4, 4]);
+    for (const device of devices) {
+      expect(told(seen, "ann")).toEqual(["+", "+", "+"]);
+      device.says({ type: "leave", room: "r" });
+      await settle();
+    }
+    expect(told(seen, "ann")).toEqual(["+-", "+-", "+-"]);
+  });
+
+  it("stands in the list of who joins first on another node", async () => {
+    const nodes = new TestNodes();
+    const [a, b] = (await nodes.start("a", "b")) as [TestNode, TestNode];
+    await nodes.join(a, "ann", "r", { data: 1 });
+    const bob = (await nodes.join(b, "bob", "r", { presence: true }))!;
+    expect(bob.of("joined")).toMatchObject([
+      {
+        members: 2,
+        presence: [
+          { user: "ann", data: 1 },
+          { user: "bob", data: null },
+        ],
+      },
+    ]);
+  });
+
+  it("stands there too where the engine does not tell how many nodes there are", async () => {
+    const nodes = new TestNodes();
+    const [a, b, c] = (await nodes.start("a", "b", "c")) as [TestNode, TestNode, TestNode];
+    for (const { way } of [a, b, c]) way.counts = false;
+    await nodes.join(a, "ann", "r");
+    await nodes.join(b, "bob", "r");
+    expect((await watch(nodes, c)).names).toEqual(["ann", "at c", "bob"]);
+  });
+
+  it("does not wait for a node that stands still, and hears of it later", async () => {
+    const nodes = new TestNodes();
+    const [a, b] = (await nodes.start("a", "b")) as [TestNode, TestNode];
+    await nodes.join(a, "ann", "r");
+    a.pause();
+    const seen = await watch(nodes, b);
+    expect(seen.names).toEqual(["at b"]);
+    a.resume();
+    await nodes.wait(2_000);
+    expect(seen.hear().names).toEqual(["ann", "at b"]);
+  });
+
+  it("has one data: what was given last, wherever, and it outlives the connection that gave it", async () => {
+    const { nodes, a, b, c, seen } = await three();
+    const first = (await nodes.join(a, "ann", "r", { data: 1 }))!;
+    const second = (await nodes.join(b, "ann", "r"))!;
+    await nodes.wait(10);
+    second.says({ type: "presence", room: "r", data: 2 });
+    await settle();
+    expect(seen.map((one) => one.hear().users.get("ann"))).toEqual([2, 2, 2]);
+    await nodes.wait(10);
+    first.says({ type: "presence", room: "r", data: 3 });
+    await settle();
+    first.says({ type: "leave", room: "r" });
+    await nodes.wait(10);
+    expect(seen.map((one) => one.hear().users.get("ann"))).toEqual([3, 3, 3]);
+    const late = (await nodes.join(c, "late", "r", { presence: true }))!;
+    expect(late.of("joined")[0]!["presence"]).toContainEqual({ user: "ann", data: 3 });
+    await nodes.start("d");
+    expect((await watch(nodes, nodes.all[3]!)).users.get("ann")).toBe(3);
+  });
+
+  it("has the same data everywhere where two nodes were given some at the same moment", async () => {
+    const { nodes, a, b, seen } = await three();
+    const first = (await nodes.join(a, "ann", "r"))!;
+    const second = (await nodes.join(b, "ann", "r"))!;
+    first.says({ type: "presence", room: "r", data: "from a" });
+    second.says({ type: "presence", room: "r", data: "from b" });
+    await settle();
+    const data = seen.map((one) => one.hear().users.get("ann"));
+    expect(new Set(data).size).toBe(1);
+    expect(["from a", "from b"]).toContain(data[0]);
+  });
+});
+
+describe("leaving and coming back (P-41)", () => {
+  it("was never gone who vanishes on one node and is back on another within the grace", async () => {
+    const { nodes, a, b, seen } = await three();
+    (await nodes.join(a, "ann", "r"))!.vanish(graceMs);
+    await nodes.wait(graceMs - 1_000);
+    await nodes.join(b, "ann", "r");
+    await nodes.wait(3 * graceMs);
+    expect(told(seen, "ann")).toEqual(["+", "+", "+"]);
+  });
+
+  it("is gone everywhere after the grace who does not come back", async () => {
+    const { nodes, a, seen } = await three();
+    (await nodes.join(a, "ann", "r"))!.vanish(graceMs);
+    await nodes.wait(graceMs - 500);
+    expect(told(seen, "ann")).toEqual(["+", "+", "+"]);
+    await nodes.wait(1_000);
+    expect(told(seen, "ann")).toEqual(["+-", "+-", "+-"]);
+  });
+
+  it("is gone at once who leaves on the last connection, though another node waits for the user", async () => {
+    const { nodes, a, b, seen } = await three();
+    (await nodes.join(a, "ann", "r"))!.vanish(graceMs);
+    const back = (await nodes.join(b, "ann", "r"))!;
+    back.says({ type: "leave", room: "r" });
+    await settle();
+    expect(told(seen, "ann")).toEqual(["+-", "+-", "+-"]);
+  });
+});
+
+describe("nodes that come and go", () => {
+  it("takes the users of a node that was killed away within 20 s, once, everywhere", async () => {
+    const { nodes, a, b, c, seen } = await three();
+    await nodes.join(a, "ann", "r");
+    await nodes.join(a, "bob", "r");
+    await nodes.join(b, "bob", "r");
+    a.kill();
+    await nodes.wait(12_000);
+    expect(told(seen.slice(1), "ann")).toEqual(["+", "+"]);
+    await nodes.wait(8_000);
+    expect(told(seen.slice(1), "ann")).toEqual(["+-", "+-"]);
+    expect(told(seen.slice(1), "bob")).toEqual(["+", "+"]);
+    expect([b.core.cluster!.others, c.core.cluster!.others]).toEqual([["c"], ["b"]]);
+    await nodes.wait(60_000);
+    expect(seen.slice(1).map((one) => one.hear().names)).toEqual([
+      ["at b", "at c", "bob"],
+      ["at b", "at c", "bob"],
+    ]);
+  });
+
+  it("has nobody flap where a node goes away and its users come back elsewhere", async () => {
+    const { nodes, a, b, seen } = await three();
+    for (const user of ["ann", "bob"]) (await nodes.join(a, user, "r"))!.vanish(graceMs + 2_000);
+    await a.leave();
+    await nodes.wait(5_000);
+    const back = (await nodes.join(b, "ann", "r"))!;
+    await nodes.wait(6_000);
+    expect(told(seen.slice(1), "ann")).toEqual(["+", "+"]);
+    expect(told(seen.slice(1), "bob")).toEqual(["+", "+"]);
+    await nodes.wait(3_000);
+    expect(told(seen.slice(1), "bob")).toEqual(["+-", "+-"]);
+    back.says({ type: "leave", room: "r" });
+    await settle();
+    expect(told(seen.slice(1), "ann")).toEqual(["+-", "+-"]);
+  });
+
+  it("ends at once the wait for the users of a node that went away, where they say goodbye", async () => {
+    const { nodes, a, b, seen } = await three();
+    (await nodes.join(a, "ann", "r"))!.vanish(graceMs + 2_000);
+    await a.leave();
+    const back = (await nodes.join(b, "ann", "r"))!;
+    back.says({ type: "leave", room: "r" });
+    await settle();
+    expect(told(seen.slice(1), "ann")).toEqual(["+-", "+-"]);
+  });
+
+  it("has nobody flap where a node stands still for less than its lease", async () => {
+    const { nodes, a, b, seen } = await three();
+    await nodes.join(a, "ann", "r");
+    await nodes.join(b, "bob", "r");
+    a.pause();
+    await nodes.wait(9_000);
+    a.resume();
+    await nodes.wait(30_000);
+    for (const user of ["ann", "bob"]) expect(told(seen, user)).toEqual(["+", "+", "+"]);
+  });
+
+  it("gives a node up that stands still for longer, and takes it back whole, without who has moved", async () => {
+    const { nodes, a, b, seen } = await three();
+    await nodes.join(a, "ann", "r");
+    const moved = (await nodes.join(a, "bob", "r"))!;
+    a.pause();
+    await nodes.wait(20_000);
+    expect(told(seen.slice(1), "ann")).toEqual(["+-", "+-"]);
+    const cyd = (await nodes.join(b, "cyd", "r"))!;
+    await nodes.join(b, "dan", "r");
+    cyd.says({ type: "leave", room: "r" });
+    await nodes.wait(15_000);
+    a.resume();
+    // Its client left while nobody read its socket.
+    moved.vanish(graceMs);
+    await nodes.wait(4_000);
+    const names = ["ann", "at a", "at b", "at c", "dan"];
+    expect(seen.map((one) => one.hear().names)).toEqual([names, names, names]);
+    expect(told(seen.slice(1), "bob")).toEqual(["+-", "+-"]);
+    await nodes.wait(30_000);
+    expect(seen.map((one) => one.hear().names)).toEqual([names, names, names]);
+    // To those on the node itself nobody flapped.
+    expect([told([seen[0]!], "at b"), told([seen[0]!], "ann")].flat().join()).not.toContain("-");
+  });
+
+  it("has nobody flap in an outage of the engine, and is whole within 10 s after it", async () => {
+    const { nodes, a, b, seen } = await three();
+    const ann = (await nodes.join(a, "ann", "r"))!;
+    await nodes.join(b, "bob", "r");
+    for (const { way } of nodes.all) way.isCut = true;
+    await nodes.wait(60_000);
+    ann.says({ type: "leave", room: "r" });
+    await nodes.wait(20_000);
+    expect(told(seen.slice(1), "ann")).toEqual(["+", "+"]);
+    for (const { way } of nodes.all) {
+      way.restore();
+      await nodes.wait(1_000);
+    }
+    await nodes.wait(8_000);
+    expect(told(seen, "bob").map((texts) => texts?.includes("-"))).toEqual([false, false, false]);
+    const names = ["at a", "at b", "at c", "bob"];
+    expect(seen.map((one) => one.hear().names)).toEqual([names, names, names]);
+  });
+
+  it("is whole again where one node alone was cut off, whose own members did not see the others flap", async () => {
+    const { nodes, a, b, seen } = await three();
+    await nodes.join(a, "ann", "r");
+    const bob = (await nodes.join(b, "bob", "r"))!;
+    a.way.isCut = true;
+    await nodes.wait(30_000);
+    bob.says({ type: "leave", room: "r" });
+    await nodes.join(b, "cyd", "r");
+    expect(seen[0]!.hear().names).toEqual(["ann", "at a", "at b", "at c", "bob"]);
+    expect(seen[1]!.hear().names).toEqual(["at b", "at c", "cyd"]);
+    expect(a.core.cluster!.isWhole).toBe(false);
+    a.way.restore();
+    await nodes.wait(5_000);
+    const names = ["ann", "at a", "at b", "at c", "cyd"];
+    expect(seen.map((one) => one.hear().names)).toEqual([names, names, names]);
+    expect(a.core.cluster!.isWhole).toBe(true);
+  });
+});
+
+describe("texts that are lost", () => {
+  it("finds out by the next change, and within 15 s without one", async () => {
+    const { nodes, a, b, engine, seen } = await withEngine();
+    engine.passes = (_text, to) => to !== b.way;
+    await nodes.join(a, "ann", "r");
+    engine.passes = () => true;
+    expect(seen[1]!.hear().names).not.toContain("ann");
+    await nodes.join(a, "bob", "r");
+    await nodes.wait(250);
+    expect(seen[1]!.hear().names).toEqual(["ann", "at a", "at b", "at c", "bob"]);
+    engine.passes = (_text, to) => to !== b.way;
+    await nodes.join(a, "cyd", "r");
+    engine.passes = () => true;
+    await nodes.wait(15_000);
+    expect(seen[1]!.hear().names).toContain("cyd");
+  });
+});
+
+async function withEngine(): Promise<Awaited<ReturnType<typeof three>> & { engine: TestNodes["engine"] }> {
+  const all = await three();
+  return { ...all, engine: all.nodes.engine };
+}
+
+describe("a large room (P-43)", () => {
+  it("counts 10,000 members over three nodes on each of them", async () => {
+    const nodes = new TestNodes();
+    const [a, b, c] = (await nodes.start("a", "b", "c")) as [TestNode, TestNode, TestNode];
+    const seen = (await nodes.join(a, "seen", "r", { presence: true }))!;
+    for (const [i, node] of [a, b].entries()) {
+      for (let n = 0; n < 4_999; n++) node.core.connect(`${i} ${n}`).says({ type: "join", room: "r" });
+    }
+    await nodes.wait(3_000);
+    expect(seen.of("presence").at(-1)).toEqual({ type: "presence", room: "r", members: 9_999 });
+    const late = (await nodes.join(c, "late", "r", { presence: true }))!;
+    expect(late.of("joined")).toMatchObject([{ members: 10_000 }]);
+    expect(late.of("joined")[0]).not.toHaveProperty("presence");
+    b.kill();
+    await nodes.wait(20_000);
+    expect(late.of("presence").at(-1)).toMatchObject({ members: 5_001 });
+  }, 20_000);
+});
+
+describe("what is left", () => {
+  it("is nothing: neither timers nor subscriptions of a room that all have left", async () => {
+    const { nodes, a, b, c, seen } = await three();
+    const timers = nodes.all.map(({ clock }) => clock.timers);
+    const ann = (await nodes.join(a, "ann", "other"))!;
+    const bob = (await nodes.join(b, "bob", "other"))!;
+    await nodes.join(c, "bob", "other");
+    ann.says({ type: "leave", room: "other" });
+    bob.vanish(0);
+    for (const peer of c.core.peers.values()) peer.says({ type: "leave", room: "other" });
+    await nodes.wait(2_000);
+    expect(nodes.engine.subscribed.has("other")).toBe(false);
+    expect(nodes.all.map(({ clock }) => clock.timers)).toEqual(timers);
+    expect(seen.map((one) => one.hear().members)).toEqual([3, 3, 3]);
+  });
+
+  it("costs a node that is not in the room nothing", async () => {
+    const { nodes, a, b } = await three();
+    await nodes.join(a, "ann", "other");
+    const heard: string[] = [];
+    nodes.engine.passes = (text, to) => (to === b.way ? heard.push(text) > 0 : true);
+    for (let n = 0; n < 5; n++) await nodes.join(a, `user ${n}`, "other");
+    expect(heard.filter((text) => text.includes("user"))).toEqual([]);
+  });
+});
