@@ -75,21 +75,20 @@ export class Asks {
   }
 
   #wait(id: number, nodes: readonly string[]): { waiting: Waiting; done: Promise<void> } {
-    let finish = (): void => undefined;
-    const done = new Promise<void>((resolve) => (finish = resolve));
-    const end = (): void => {
-      this.#clock.clearTimeout(timer);
-      this.#waiting.delete(id);
-      finish();
-    };
-    const waiting: Waiting = {
-      nodes: new Set(nodes),
-      answers: new Map(),
-      check: () => {
-        if (waiting.nodes.size === 0) end();
-      },
-    };
-    const timer = this.#clock.setTimeout(end, answerMs);
+    const left = new Set(nodes);
+    let check: (() => void) | undefined;
+    const done = new Promise<void>((resolve) => {
+      const end = (): void => {
+        this.#clock.clearTimeout(timer);
+        this.#waiting.delete(id);
+        resolve();
+      };
+      const timer = this.#clock.setTimeout(end, answerMs);
+      check = () => {
+        if (left.size === 0) end();
+      };
+    });
+    const waiting: Waiting = { nodes: left, answers: new Map(), check: () => check?.() };
     this.#waiting.set(id, waiting);
     return { waiting, done };
   }

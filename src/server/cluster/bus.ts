@@ -28,7 +28,7 @@ export class Bus {
   async open(listener: BusListener): Promise<number | undefined> {
     this.close();
     const relayed = (text: string): void => {
-      const message = readMessage<NodeMessage>(text);
+      const message = readMessage(text);
       if (message !== undefined) listener.heard(message);
     };
     const own = await this.#backend.subscribe(inboxOf(this.#node), { appended: () => undefined, relayed });

@@ -56,12 +56,12 @@ export type NodeMessage =
   | (MapMessage & { readonly map: string });
 
 /** Undefined: it is not for us to understand, and came of a newer version. */
-export function readMessage<M extends NodeMessage | MapMessage>(text: string): M | undefined {
+export function readMessage(text: string): NodeMessage | undefined {
   const message: unknown = decodeJson(text);
   if (!isObject(message) || typeof message["type"] !== "string" || typeof message["from"] !== "string")
     return undefined;
   // Nodes of one system trust each other: whoever can write there can do all that a node can.
-  return message as unknown as M;
+  return message as unknown as NodeMessage;
 }
 
 /** Engines take messages of a megabyte at least; one of these is far under it. */

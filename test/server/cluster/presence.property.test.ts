@@ -105,7 +105,9 @@ class Run {
   }
 
   data(): string[] {
-    return this.#living.map(({ observer }) => JSON.stringify([...observer.users].sort()));
+    return this.#living.map(({ observer }) =>
+      JSON.stringify(observer.names.map((name) => [name, observer.users.get(name)])),
+    );
   }
 
   expected(): string[] {
