@@ -1,0 +1,58 @@
+import { connect } from "node:net";
+import type { Case } from "./case.ts";
+import type { Fault } from "./fault.ts";
+import { judgeReply, type Seen } from "./reply.ts";
+
+/** Nothing more is awaited where this long nothing came, or after so long in any case. */
+const silenceMs = 50;
+const patienceMs = 3_000;
+/** More than any case can ask for. */
+const maxReplyBytes = 64 * 1_048_576;
+
+/**
+ * Says a case on a TCP connection of its own and reads what comes until its end, or until nothing does. `from` is the last
+ * byte of the address that it comes from. The connection is always reset: it is the rudest way to leave.
+ */
+export async function attack(port: number, said: Case, from: number, seen: Seen): Promise<Fault | undefined> {
+  const bytes = await converse(port, said, 2 + (from % 200));
+  const hasHead = said.chunks.some((chunk) => chunk.includes("HEAD"));
+  return judgeReply(bytes, { speaks: said.speaks, hasHead }, seen);
+}
+
+function converse(port: number, { chunks, end }: Case, host: number): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const heard: Buffer[] = [];
+    let bytes = 0;
+    let isOver = false;
+    const socket = connect({ port, host: "127.0.0.1", localAddress: `127.0.0.${host}`, noDelay: true });
+    const over = (): void => {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(later);
+      clearTimeout(impatience);
+      socket.resetAndDestroy();
+      resolve(Buffer.concat(heard));
+    };
+    let later: NodeJS.Timeout | undefined;
+    const impatience = setTimeout(over, patienceMs);
+    const waitOn = (): void => {
+      if (isOver) return;
+      clearTimeout(later);
+      later = setTimeout(over, silenceMs);
+    };
+    socket.on("error", over).on("close", over);
+    socket.on("data", (data: Buffer) => {
+      heard.push(data);
+      bytes += data.length;
+      if (bytes > maxReplyBytes || (end === "pong" && data.includes('"re":"the last"'))) over();
+      else waitOn();
+    });
+    socket.on("connect", () => void write(0));
+    const write = (i: number): void => {
+      const chunk = chunks[i];
+      if (isOver || chunk === undefined) return waitOn();
+      socket.write(chunk);
+      setImmediate(write, i + 1);
+    };
+  });
+}
