@@ -3,9 +3,9 @@ import type { Case } from "./case.ts";
 import type { Fault } from "./fault.ts";
 import { judgeReply, type Seen } from "./reply.ts";
 
-/** Nothing more is awaited where this long nothing came, or after so long in any case. */
-const silenceMs = 50;
-const patienceMs = 3_000;
+/** Nothing more is awaited where this long nothing came after the first answer, or after so long in any case. */
+const silenceMs = 30;
+const patienceMs = 1_500;
 /** More than any case can ask for. */
 const maxReplyBytes = 64 * 1_048_576;
 
@@ -38,7 +38,11 @@ function converse(port: number, { chunks, end }: Case, host: number): Promise<Bu
     const waitOn = (): void => {
       if (isOver) return;
       clearTimeout(later);
-      later = setTimeout(over, silenceMs);
+      later = setTimeout(() => {
+        // Where this process is late, what came in the meantime has not been read yet.
+        const before = bytes;
+        setTimeout(() => setImmediate(() => (bytes === before ? over() : waitOn())), 1);
+      }, silenceMs);
     };
     socket.on("error", over).on("close", over);
     socket.on("data", (data: Buffer) => {
@@ -50,7 +54,7 @@ function converse(port: number, { chunks, end }: Case, host: number): Promise<Bu
     socket.on("connect", () => void write(0));
     const write = (i: number): void => {
       const chunk = chunks[i];
-      if (isOver || chunk === undefined) return waitOn();
+      if (isOver || chunk === undefined) return;
       socket.write(chunk);
       setImmediate(write, i + 1);
     };

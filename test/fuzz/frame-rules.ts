@@ -29,7 +29,8 @@ const shape =
     typeof value === "object" && value !== null && misfit(rules, value as JsonObject) === undefined;
 
 const member = shape({ user, data: any });
-const kept = { offset, "prev?": whole, event: text, data: any, "from?": user, at: whole, "key?": text };
+const content = { "prev?": whole, event: text, data: any, "from?": user, at: whole, "key?": text };
+const kept = { offset, ...content };
 const limits = shape({ message_bytes: whole, rooms: whole, requests_per_s: whole, dedupe_ms: whole });
 const issue = shape({ message: text, "path?": Array.isArray });
 /** `unavailable` and `internal` tell that the server is unwell, which nobody outside may make it. */
@@ -53,7 +54,7 @@ const frames: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   },
   left: { "re?": text, room, "reason?": is("forbidden", "removed") },
   ack: { re: text, room, "offset?": offset, "cursor?": cursor, "duplicate?": is(true), "result?": any },
-  message: { room, ...kept, "offset?": offset },
+  message: { room, ...content, "offset?": offset },
   skip: { room, offset },
   gap: { room, cursor, reason: is("slow", "trimmed", "epoch") },
   history: { re: text, room, messages: listOf(shape(kept)), cursor, more: flag },

@@ -21,7 +21,9 @@ const unknown = asked.find((name) => !Object.hasOwn(targets, name));
 const isKnownBackend = values.backend === "memory" || values.backend === "lmdb";
 const numbers = [values.minutes, values.seed, values.case ?? "0", values["patience-ms"]].map(Number);
 if (unknown !== undefined || !isKnownBackend || numbers.some((number) => !(number >= 0))) {
-  tell(`fuzz: --target is all or of ${Object.keys(targets).join(", ")}; --backend is memory or lmdb; the rest are numbers`);
+  tell(
+    `fuzz: --target is all or of ${Object.keys(targets).join(", ")}; --backend is memory or lmdb; the rest are numbers`,
+  );
   process.exit(2);
 }
 
@@ -45,18 +47,29 @@ if (report.finding === undefined) {
 
 function sum({ cases, inputs, seconds, perTarget, seen, heard, worstMs, rssMb, logLines }: Report): void {
   const perS = (count: number): number => Math.round(count / seconds);
-  tell(`\n${inputs} inputs in ${cases} cases, ${perS(inputs)} and ${perS(cases)} a second for ${Math.round(seconds)} s`);
+  tell(
+    `\n${inputs} inputs in ${cases} cases, ${perS(inputs)} and ${perS(cases)} a second for ${Math.round(seconds)} s`,
+  );
   tell(`cases: ${[...perTarget].map(([name, count]) => `${name} ${count}`).join(", ")}`);
   const often = [...seen].toSorted(([, a], [, b]) => b - a).map(([what, count]) => `${what} ${count}`);
   tell(`answers: ${often.join(", ")}`);
-  tell(`the neighbour heard ${heard} messages, the latest after ${Math.round(worstMs)} ms; ${rssMb} MB; ${logLines} lines of log`);
+  tell(
+    `the neighbour heard ${heard} messages, the latest after ${Math.round(worstMs)} ms; ${rssMb} MB; ${logLines} lines of log`,
+  );
 }
 
 function show({ fault, culprit, recent }: Finding): void {
   tell(`\n${fault.kind}: ${fault.what}`);
   if (culprit === undefined) {
-    tell(`No case shows it alone. Again: npm run fuzz -- --seed ${values.seed} --target ${values.target} --backend ${values.backend}`);
-    tell(`The cases before it: ${recent.slice(-20).map(({ target, seed }) => `${target} ${seed}`).join(", ")}`);
+    tell(
+      `No case shows it alone. Again: npm run fuzz -- --seed ${values.seed} --target ${values.target} --backend ${values.backend}`,
+    );
+    tell(
+      `The cases before it: ${recent
+        .slice(-20)
+        .map(({ target, seed }) => `${target} ${seed}`)
+        .join(", ")}`,
+    );
     return;
   }
   tell(`Again: npm run fuzz -- --target ${culprit.target} --case ${culprit.seed} --backend ${values.backend}`);

@@ -89,7 +89,8 @@ export class Neighbour {
     this.heard++;
     const n = Number(frame.data);
     const sentAt = this.#sent.get(n);
-    if (sentAt === undefined || this.#sent.keys().next().value !== n) return this.#fail(`got message ${n} out of order`);
+    if (sentAt === undefined || this.#sent.keys().next().value !== n)
+      return this.#fail(`got message ${n} out of order`);
     this.#sent.delete(n);
     this.#checkAge(performance.now() - sentAt);
   }

@@ -125,7 +125,8 @@ function judgeEvents(content: string, seen: Seen): Fault | undefined {
   const listener = new Listener();
   // The last line may not have come whole.
   for (const line of content.split("\n").slice(0, -1)) {
-    if (!lineOfEvents.test(line)) return { kind: "http", what: `no line of a stream: ${JSON.stringify(line.slice(0, 300))}` };
+    if (!lineOfEvents.test(line))
+      return { kind: "http", what: `no line of a stream: ${JSON.stringify(line.slice(0, 300))}` };
     const fault = line.startsWith("data: ") ? hear(listener, line.slice(6), seen) : undefined;
     if (fault !== undefined) return fault;
   }
@@ -134,7 +135,8 @@ function judgeEvents(content: string, seen: Seen): Fault | undefined {
 
 function hear(listener: Listener, json: string, seen: Seen): Fault | undefined {
   const fault = listener.hear(json);
-  if (fault === undefined) seen(/"type":"error".*?"code":"(\w+)"/.exec(json)?.[1] ?? /"type":"(\w+)"/.exec(json)?.[1] ?? "");
+  if (fault === undefined)
+    seen(/"type":"error".*?"code":"(\w+)"/.exec(json)?.[1] ?? /"type":"(\w+)"/.exec(json)?.[1] ?? "");
   return fault;
 }
 
@@ -163,9 +165,16 @@ function judgeFrames(bytes: Buffer, speaks: Said["speaks"], seen: Seen): Fault |
   return undefined;
 }
 
-function judgeFrame(opcode: number, payload: Buffer, speaks: Said["speaks"], listener: Listener, seen: Seen): Fault | undefined {
+function judgeFrame(
+  opcode: number,
+  payload: Buffer,
+  speaks: Said["speaks"],
+  listener: Listener,
+  seen: Seen,
+): Fault | undefined {
   if (opcode === 8) return judgeClose(payload, speaks, seen);
-  if (opcode !== 1) return payload.length > 125 && opcode > 8 ? { kind: "framing", what: "a long control frame" } : undefined;
+  if (opcode !== 1)
+    return payload.length > 125 && opcode > 8 ? { kind: "framing", what: "a long control frame" } : undefined;
   let text: string;
   try {
     text = decoder.decode(payload);
@@ -179,8 +188,10 @@ function judgeClose(payload: Buffer, speaks: Said["speaks"], seen: Seen): Fault 
   if (payload.length === 0) return undefined;
   const code = payload.length === 1 ? 0 : payload.readUInt16BE(0);
   seen(`close ${code}`);
-  // `ws` answers a close with the peer's own code, whatever it is.
+  // `ws` answers a close with the peer's own code and reason, whatever they are; what it says by itself is a sentence.
+  const isOurs = /^[a-z ]{6,}$/.test(payload.subarray(2).toString("latin1"));
+  const isUnwell = isOurs && (code === closeCodes.internal || code === closeCodes.tryLater);
   const isLawful = knownCloses.has(code) || (code >= 3_000 && code <= 4_999) || (code >= 1_000 && code <= 1_014);
-  if (!isLawful || code === 1_011) return { kind: "close code", what: `close ${code} (${speaks})` };
+  if (isUnwell || !isLawful) return { kind: "close code", what: `close ${code} (${speaks})` };
   return undefined;
 }

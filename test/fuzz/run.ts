@@ -19,7 +19,7 @@ export interface FuzzOptions {
   readonly only?: number;
   /** How long a neighbour may wait for a message. Default 1,000. */
   readonly patienceMs?: number;
-  /** Connections at once. Default 32. */
+  /** Connections at once. Default 64. */
   readonly lanes?: number;
   readonly tell?: (line: string) => void;
 }
@@ -130,7 +130,7 @@ class Run {
   }
 
   async attack(): Promise<void> {
-    const { seconds, only, lanes = 32 } = this.#options;
+    const { seconds, only, lanes = 64 } = this.#options;
     const endsAt = this.#startedAt + seconds * 1_000;
     do {
       const roundEndsAt = Math.min(endsAt, performance.now() + roundMs);

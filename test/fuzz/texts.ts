@@ -171,7 +171,7 @@ export function mutated(random: Random, text: string): string {
 /** `object` as JSON text with 0 to 3 of its members turned: another type, another value, gone, twice, or a stranger's. */
 export function mutatedObject(random: Random, object: Readonly<Record<string, unknown>>): string {
   const fields = Object.entries(object).map(([name, value]) => [JSON.stringify(name), JSON.stringify(value)] as const);
-  for (let edits = random.int(0, 3); edits > 0; edits--) {
+  for (let edits = random.chance(0.4) ? 0 : random.int(1, 3); edits > 0; edits--) {
     const i = random.int(0, Math.max(0, fields.length - 1));
     const field = fields[i];
     random.one<unknown>([
@@ -185,5 +185,5 @@ export function mutatedObject(random: Random, object: Readonly<Record<string, un
     ]);
   }
   const text = `{${fields.map(([name, value]) => `${name}:${value}`).join(random.chance(0.1) ? " ,\n" : ",")}}`;
-  return random.chance(0.1) ? mutated(random, text) : text;
+  return random.chance(0.05) ? mutated(random, text) : text;
 }

@@ -40,7 +40,9 @@ export function mutatedFrame(random: Random, payload: Buffer): Buffer {
   const bytes = frameBytes(parts);
   if (random.chance(0.9)) return bytes;
   const at = random.int(0, bytes.length);
-  return random.chance(0.5) ? bytes.subarray(0, at) : Buffer.concat([bytes.subarray(0, at), random.bytes(3), bytes.subarray(at)]);
+  return random.chance(0.5)
+    ? bytes.subarray(0, at)
+    : Buffer.concat([bytes.subarray(0, at), random.bytes(3), bytes.subarray(at)]);
 }
 
 const lengths = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537, 2 ** 31, 2 ** 32, 2 ** 53, 2 ** 63];
@@ -62,7 +64,9 @@ function fault(random: Random, parts: FrameParts): void {
   parts.declared = Math.max(0, parts.declared);
 }
 
-const closeCodes = [0, 999, 1000, 1001, 1004, 1005, 1006, 1007, 1011, 1015, 1016, 2999, 3000, 4000, 4001, 4999, 5000, 65_535];
+const closeCodes = [
+  0, 999, 1000, 1001, 1004, 1005, 1006, 1007, 1011, 1015, 1016, 2999, 3000, 4000, 4001, 4999, 5000, 65_535,
+];
 
 export function closePayload(random: Random): Buffer {
   const code = random.pick(closeCodes);
@@ -82,7 +86,8 @@ export function fragments(random: Random, payload: Buffer): Buffer[] {
     const opcode = i === 0 || random.chance(0.03) ? 1 : 0;
     const isLast = i === count - 1 && !random.chance(0.05);
     made.push(frameBytes(lawful(random, part, opcode, isLast)));
-    if (random.chance(0.3)) made.push(frameBytes(lawful(random, random.bytes(random.int(0, 125)), random.pick([9, 10]))));
+    if (random.chance(0.3))
+      made.push(frameBytes(lawful(random, random.bytes(random.int(0, 125)), random.pick([9, 10]))));
     if (random.chance(0.03)) made.push(frameBytes(lawful(random, closePayload(random), 8)));
   }
   return made;

@@ -6,7 +6,18 @@ import { closePayload, fragments, frameBytes, lawful, mutatedFrame } from "../wi
 import { pieces } from "./frames.ts";
 import { bytesOf, requestHead, upgradeHeaders } from "./handshake-text.ts";
 
-const paths = ["/e/echo", "/e/json/a", "/e/json/%C3%A9", "/e/json/__proto__", "/e/checked/a", "/e/bytes", "/e/first", "/e/json/", "/e/json/%zz", "/e/none"];
+const paths = [
+  "/e/echo",
+  "/e/json/a",
+  "/e/json/%C3%A9",
+  "/e/json/__proto__",
+  "/e/checked/a",
+  "/e/bytes",
+  "/e/first",
+  "/e/json/",
+  "/e/json/%zz",
+  "/e/none",
+];
 
 /** Messages of an app's own, with and without framing, checks and rights. */
 export function endpointsCase(random: Random): Case {

@@ -23,7 +23,12 @@ function onSocket(random: Random, said: readonly Buffer[], isCut: boolean): Case
   const target = `/ws${random.chance(0.2) ? "/fuzz%2fa" : ""}?token=${random.pick(goodTokens)}`;
   const head = bytesOf(requestHead(target, { ...upgradeHeaders, "Sec-WebSocket-Protocol": "fanfare.v1" }));
   const all = Buffer.concat([...said, textFrame(random, lastPing)]);
-  return { chunks: [head, ...(isCut ? pieces(random, all) : [all])], end: "pong", inputs: said.length + 1, speaks: "fanfare" };
+  return {
+    chunks: [head, ...(isCut ? pieces(random, all) : [all])],
+    end: "pong",
+    inputs: said.length + 1,
+    speaks: "fanfare",
+  };
 }
 
 function someFrames(random: Random): Buffer[] {
@@ -35,11 +40,19 @@ function someFrames(random: Random): Buffer[] {
     () => fragments(random, payload),
     () => fragments(random, random.bytes(random.int(0, 30))),
     () => [frameBytes(lawful(random, random.bytes(random.int(0, 125)), random.pick([9, 10])))],
-    () => Array.from({ length: random.int(90, 120) }, () => frameBytes(lawful(random, Buffer.alloc(0), random.pick([9, 10])))),
+    () =>
+      Array.from({ length: random.int(90, 120) }, () =>
+        frameBytes(lawful(random, Buffer.alloc(0), random.pick([9, 10]))),
+      ),
     () => [frameBytes(lawful(random, closePayload(random), 8)), random.bytes(random.int(0, 50))],
     () => [random.bytes(random.int(1, 40))],
-    () => Array.from({ length: random.int(10, 200) }, (_, i) => frameBytes(lawful(random, Buffer.alloc(0), i === 0 ? 1 : 0, false))),
-    () => [frameBytes(lawful(random, Buffer.from([0x7b, 0x22, random.int(128, 255), random.int(128, 255), 0x22, 0x7d])))],
+    () =>
+      Array.from({ length: random.int(10, 200) }, (_, i) =>
+        frameBytes(lawful(random, Buffer.alloc(0), i === 0 ? 1 : 0, false)),
+      ),
+    () => [
+      frameBytes(lawful(random, Buffer.from([0x7b, 0x22, random.int(128, 255), random.int(128, 255), 0x22, 0x7d]))),
+    ],
   ]);
 }
 
