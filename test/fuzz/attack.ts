@@ -51,12 +51,12 @@ function converse(port: number, { chunks, end }: Case, host: number): Promise<Bu
       if (bytes > maxReplyBytes || (end === "pong" && data.includes('"re":"the last"'))) over();
       else waitOn();
     });
-    socket.on("connect", () => void write(0));
     const write = (i: number): void => {
       const chunk = chunks[i];
       if (isOver || chunk === undefined) return;
       socket.write(chunk);
       setImmediate(write, i + 1);
     };
+    socket.on("connect", () => write(0));
   });
 }

@@ -2,7 +2,6 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Fault } from "./fault.ts";
 import type { Victim } from "./victim.ts";
 
-const cleanWithinMs = 5_000;
 const maxRssBytes = 640 * 1_048_576;
 const maxOutboxBytes = 100_000;
 
@@ -12,7 +11,7 @@ export interface Baseline {
 
 /** What may be there when nobody attacks: the neighbour's two connections, their room and their member. */
 export async function checkLeftovers(victim: Victim, base: Baseline, patienceMs: number): Promise<Fault | undefined> {
-  const giveUpAt = performance.now() + cleanWithinMs + patienceMs;
+  const giveUpAt = performance.now() + 3 * patienceMs;
   for (;;) {
     if (victim.fault !== undefined) return victim.fault;
     const left = await whatIsLeft(victim, base, patienceMs);

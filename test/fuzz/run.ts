@@ -21,6 +21,8 @@ export interface FuzzOptions {
   readonly patienceMs?: number;
   /** Connections at once. Default 64. */
   readonly lanes?: number;
+  /** How often a case that was found is cut, to see whether less shows it. Default 150. */
+  readonly tries?: number;
   readonly tell?: (line: string) => void;
 }
 
@@ -54,7 +56,6 @@ interface Known {
 const roundMs = 2_000;
 /** As many of the latest cases are tried one by one where a fault says nothing of its cause. */
 const maxRecent = 300;
-const maxTries = 150;
 
 /** A server under attack, with its neighbour. */
 class Stage {
@@ -122,6 +123,8 @@ class Run {
   #recent: Known[] = [];
   #count = 0;
   #inputs = 0;
+  /** Another case must not be tried on this server. */
+  #isHarmed = true;
   #found: { fault: Fault; by: Known | undefined } | undefined;
 
   constructor(options: FuzzOptions, stage: Stage) {
@@ -135,7 +138,7 @@ class Run {
     do {
       const roundEndsAt = Math.min(endsAt, performance.now() + roundMs);
       if (only === undefined) {
-        await Promise.all(Array.from({ length: lanes }, (_, i) => this.#lane(i, roundEndsAt)));
+        await Promise.all(Array.from({ length: lanes }, () => this.#lane(roundEndsAt)));
       } else {
         for (const target of this.#options.targets) await this.#say({ target, seed: only });
       }
@@ -145,7 +148,7 @@ class Run {
     } while (this.#found === undefined && only === undefined && performance.now() < endsAt);
   }
 
-  async #lane(_: number, endsAt: number): Promise<void> {
+  async #lane(endsAt: number): Promise<void> {
     while (this.#found === undefined && performance.now() < endsAt) {
       const index = this.#count++;
       const target = this.#options.targets[index % this.#options.targets.length]!;
@@ -206,7 +209,7 @@ class Run {
       const said = makeCase(suspect);
       if (!(await this.#shows(said, fault.kind))) continue;
       this.#options.tell?.(`it is --target ${suspect.target} --case ${suspect.seed}; looking for less that shows it`);
-      const shortest = await shrink(said, (shorter) => this.#shows(shorter, fault.kind), maxTries);
+      const shortest = await shrink(said, (shorter) => this.#shows(shorter, fault.kind), this.#options.tries ?? 150);
       return { fault, culprit: { ...suspect, shortest }, recent };
     }
     return { fault, culprit: undefined, recent };
@@ -223,8 +226,6 @@ class Run {
     this.#isHarmed = fault !== undefined && fault.kind !== "status" && fault.kind !== "body" && fault.kind !== "frame";
     return fault?.kind === kind;
   }
-
-  #isHarmed = true;
 
   async end(): Promise<void> {
     await this.#stage.strike();
