@@ -38,7 +38,7 @@ describe("the fuzzer", () => {
   );
 
   it.each(all)("makes the same bytes of the same seed: %s", (target) => {
-    for (let seed = 1; seed <= 50; seed++) expect(makeCase({ target, seed })).toEqual(makeCase({ target, seed }));
+    for (let seed = 1; seed <= 10; seed++) expect(makeCase({ target, seed })).toEqual(makeCase({ target, seed }));
     expect(makeCase({ target, seed: 1 })).not.toEqual(makeCase({ target, seed: 2 }));
   });
 });

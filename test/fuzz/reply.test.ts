@@ -33,6 +33,10 @@ describe("what a server may say", () => {
     ["two answers", answer("200 OK", "{}") + answer("204 No Content", "")],
     ["an answer in chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"],
     ["a stream", answer("200 OK", `id: 1\ndata: ${JSON.stringify(welcome)}\n\n: \n\n`, "text/event-stream")],
+    [
+      "a line separator in a stream",
+      answer("200 OK", `data: ${JSON.stringify(welcome)} \u2028\n\n`, "text/event-stream"),
+    ],
     ["frames in order", frames(welcome, joined, message, { ...message, offset: 6 }, { type: "left", room: "r" })],
     ["a skip over many", frames(welcome, joined, { type: "skip", room: "r", offset: 9 }, { ...message, offset: 10 })],
     ["a close", Buffer.concat([frames(welcome), bytes(0x88, Buffer.from([0x03, 0xea]))])],

@@ -119,7 +119,9 @@ function judgeBody({ status, headers }: Head, content: string, isWhole: boolean,
   return undefined;
 }
 
-const lineOfEvents = /^(?:|:.*|retry: \d+|id: 1(?:~[A-Za-z0-9_-]{12}\.[A-Za-z0-9_-]{1,32}\.\d{1,16})*|data: .*)$/;
+/** Other than in a text, a line of a stream is ended by CR and LF alone. */
+const lineOfEvents =
+  /^(?:|:[^\r]*|retry: \d+|id: 1(?:~[A-Za-z0-9_-]{12}\.[A-Za-z0-9_-]{1,32}\.\d{1,16})*|data: [^\r]*)$/;
 
 function judgeEvents(content: string, seen: Seen): Fault | undefined {
   const listener = new Listener();

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { attack } from "./attack.ts";
 import type { Case } from "./case.ts";
 import type { Fault } from "./fault.ts";
@@ -21,7 +22,7 @@ export interface FuzzOptions {
   readonly patienceMs?: number;
   /** Connections at once. Default 64. */
   readonly lanes?: number;
-  /** How often a case that was found is cut, to see whether less shows it. Default 150. */
+  /** How often a case that was found is cut, to see whether less shows it. Default 150; 0: nor is the case looked for. */
   readonly tries?: number;
   readonly tell?: (line: string) => void;
 }
@@ -54,6 +55,7 @@ interface Known {
 }
 
 const roundMs = 2_000;
+const endsWithinMs = 300;
 /** As many of the latest cases are tried one by one where a fault says nothing of its cause. */
 const maxRecent = 300;
 
@@ -81,14 +83,20 @@ class Stage {
     return this.victim.fault ?? this.neighbour.fault;
   }
 
+  /** As `fault`; the neighbour sees a process end before it is known to have ended. */
+  async cause(): Promise<Fault | undefined> {
+    if (this.victim.fault === undefined && this.neighbour.fault !== undefined) await wait(endsWithinMs);
+    return this.fault;
+  }
+
   /** With nobody attacking. */
   async check(): Promise<Fault | undefined> {
     try {
-      return (await checkLeftovers(this.victim, this.#base, this.#patienceMs)) ?? this.fault;
+      return (await checkLeftovers(this.victim, this.#base, this.#patienceMs)) ?? (await this.cause());
     } catch (error) {
       if (error instanceof Stalled) return { kind: "neighbour", what: error.message };
       // The process may be about to end, or to say why it cannot answer.
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await wait(endsWithinMs);
       return this.fault ?? { kind: "http", what: `/metrics does not answer: ${String(error)}` };
     }
   }
@@ -165,7 +173,7 @@ class Run {
     const see = (what: string): void => void this.#seen.set(what, (this.#seen.get(what) ?? 0) + 1);
     const fault = await attack(this.#stage.victim.port, said, known.seed, see);
     if (fault !== undefined) this.#found ??= { fault, by: known };
-    const general = this.#stage.fault;
+    const general = await this.#stage.cause();
     if (general !== undefined) this.#found ??= { fault: general, by: undefined };
   }
 
@@ -203,6 +211,7 @@ class Run {
   async #explain({ fault, by }: { fault: Fault; by: Known | undefined }): Promise<Finding> {
     const recent = this.#recent.slice(-maxRecent);
     this.#options.tell?.(`found: ${fault.kind}: ${fault.what}`);
+    if (this.#options.tries === 0) return { fault, culprit: undefined, recent };
     const suspects = by === undefined ? recent.toReversed() : [by];
     this.#options.tell?.(`trying ${suspects.length} of the latest cases one by one`);
     for (const suspect of suspects) {
@@ -222,7 +231,8 @@ class Run {
       this.#stage = await Stage.set(this.#options);
       this.#isHarmed = false;
     }
-    const fault = (await attack(this.#stage.victim.port, said, 0, () => undefined)) ?? (await this.#stage.check());
+    const { port } = this.#stage.victim;
+    const fault = (await attack(port, said, 0, () => undefined)) ?? (await this.#stage.check());
     this.#isHarmed = fault !== undefined && fault.kind !== "status" && fault.kind !== "body" && fault.kind !== "frame";
     return fault?.kind === kind;
   }

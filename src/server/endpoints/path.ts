@@ -34,17 +34,18 @@ export function matchPath(
   parts: readonly string[],
 ): Readonly<Record<string, string>> | undefined {
   if (parts.length !== segments.length) return undefined;
-  const found: Record<string, string> = {};
+  const found: [name: string, part: string][] = [];
   for (const [i, segment] of segments.entries()) {
     const part = parts[i] ?? "";
     if ("literal" in segment) {
       if (part !== segment.literal) return undefined;
     } else {
       if (part === "") return undefined;
-      found[segment.name] = part;
+      found.push([segment.name, part]);
     }
   }
-  return found;
+  // By entries: a parameter may be named __proto__.
+  return Object.fromEntries(found);
 }
 
 /** Below 0: `a` is asked before `b`, because text at an earlier segment is more specific than a parameter. */
