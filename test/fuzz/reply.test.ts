@@ -35,7 +35,7 @@ describe("what a server may say", () => {
     ["a stream", answer("200 OK", `id: 1\ndata: ${JSON.stringify(welcome)}\n\n: \n\n`, "text/event-stream")],
     [
       "a line separator in a stream",
-      answer("200 OK", `data: ${JSON.stringify(welcome)} \u2028\n\n`, "text/event-stream"),
+      answer("200 OK", `data: ${JSON.stringify({ ...welcome, connection: "\u2028" })}\n\n`, "text/event-stream"),
     ],
     ["frames in order", frames(welcome, joined, message, { ...message, offset: 6 }, { type: "left", room: "r" })],
     ["a skip over many", frames(welcome, joined, { type: "skip", room: "r", offset: 9 }, { ...message, offset: 10 })],
