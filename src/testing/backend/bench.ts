@@ -14,6 +14,11 @@ export interface SuiteSubject {
   readonly backend: Backend;
   /** A new one, not opened yet, on the same storage. Called after the earlier one was closed. Absent: nothing survives. */
   readonly reopen?: () => Promise<Backend>;
+  /**
+   * Another node: not opened yet, on the engine that `backend` uses now. For backends that are shared; the suite opens and
+   * closes it.
+   */
+  readonly second?: () => Promise<Backend>;
   /** Removes what is left, after everything was closed. */
   destroy(): Promise<void>;
 }
@@ -25,6 +30,8 @@ export interface Bench {
   /** Closes the backend and opens it again; undefined where nothing survives that. */
   readonly reopen: (() => Promise<Backend>) | undefined;
   readonly listen: (room: RoomRef) => Promise<Recorder>;
+  /** Another node, opened; undefined where only one process can use the storage. */
+  readonly second: Backend | undefined;
 }
 
 /** Makes a test's body of one that wants a bench. */
@@ -37,6 +44,7 @@ export function runWith(make: () => Promise<SuiteSubject>): Run {
     const context = { now: () => clock.now, log: () => undefined };
     let backend = subject.backend;
     const { reopen } = subject;
+    let second: Backend | undefined;
     const reopened = async (again: () => Promise<Backend>): Promise<Backend> => {
       await backend.close();
       backend = await again();
@@ -45,13 +53,17 @@ export function runWith(make: () => Promise<SuiteSubject>): Run {
     };
     try {
       await backend.open(context);
+      second = await subject.second?.();
+      await second?.open(context);
       await body({
         clock,
         backend,
         reopen: reopen && (() => reopened(reopen)),
         listen: (room) => recorder(backend, room),
+        second,
       });
     } finally {
+      await second?.close();
       await backend.close();
       await subject.destroy();
     }

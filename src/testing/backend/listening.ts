@@ -17,16 +17,18 @@ export function listening({ describe, it, expect }: SuiteTools, run: Run): void 
         }
         await Promise.all(appends);
         for (const seen of await Promise.all(listeners)) {
+          await seen.sync();
           const missed = await backend.read(room, 0, 1_000);
           expect(seen.entries).toEqual(missed.filter(({ offset }) => offset > seen.state.head));
         }
       }),
     );
     it(
-      "hear of a message before its append resolves, and can read it",
+      "have heard of a message by the next sync, and can read it",
       run(async ({ backend, listen }) => {
         const seen = await listen(room);
         const offset = keptOffset(await backend.append(room, { ...entryOf("a"), except: "c" }));
+        expect(await seen.sync()).toMatchObject({ head: offset });
         expect(seen.entries).toEqual([expect.objectContaining({ offset, body: "a", except: "c" })]);
         expect(await backend.read(room, seen.state.head, 10)).toEqual(seen.entries);
       }),
@@ -38,9 +40,14 @@ export function listening({ describe, it, expect }: SuiteTools, run: Run): void 
         await backend.append(room, entryOf("a"), keyOf("k"));
         await backend.append(room, entryOf("a"), keyOf("k"));
         await backend.append(roomOf("another"), entryOf("b"));
+        await seen.sync();
         seen.close();
         await backend.append(room, entryOf("c"));
-        expect(seen.bodies()).toEqual(["a"]);
+        // The room has other listeners, who are told: so it would be told too, were it still there.
+        const other = await listen(room);
+        await backend.append(room, entryOf("d"));
+        await other.sync();
+        expect([other.bodies(), seen.bodies()]).toEqual([["d"], ["a"]]);
       }),
     );
     it(
@@ -56,7 +63,9 @@ export function listening({ describe, it, expect }: SuiteTools, run: Run): void 
         });
         const seen = await listen(room);
         await Promise.all(["a", "b"].map((body) => backend.append(room, entryOf(body))));
+        await seen.sync();
         await answer;
+        await seen.sync();
         expect(seen.entries).toEqual(await backend.read(room, 0, 10));
         expect(seen.bodies().sort()).toEqual(["a", "answer", "b"]);
       }),

@@ -50,6 +50,10 @@ export interface Recorder {
   bodies(): string[];
   /** Resolves when so many texts were relayed. */
   relayedCount(count: number): Promise<void>;
+  /** As `Subscription.sync`: what was appended before is told after. */
+  sync(): Promise<LogState>;
+  /** As `Subscription.others`. */
+  others(): Promise<number | undefined>;
   close(): void;
 }
 
@@ -74,6 +78,8 @@ export async function recorder(backend: Backend, room: RoomRef): Promise<Recorde
         if (relayed.length >= count) resolve();
         else waiting.push({ count, resolve });
       }),
+    sync: () => subscription.sync(),
+    others: () => subscription.others(),
     close: () => subscription.close(),
   };
 }

@@ -1,0 +1,40 @@
+import { BackendUnavailable } from "../backend.ts";
+
+/** A reply that says that this connection leads to the wrong place: it is given up, and the next one is asked anew. */
+const misdirected = /^(?:ERR )?(?:TERM|READONLY|NOSCRIPT|LOADING|MASTERDOWN|UNBLOCKED)\b/;
+/** What no retry mends. */
+const hopeless = /^(?:WRONGPASS|NOAUTH|NOPERM|ERR invalid password|ERR Client sent AUTH|ERR DB index)/;
+
+export function isMisdirected(error: unknown): boolean {
+  return misdirected.test(textOf(error));
+}
+
+export function isHopeless(error: unknown): boolean {
+  return error instanceof Unfit || hopeless.test(textOf(error));
+}
+
+/** The engine answers, and is not one that can be used. */
+export class Unfit extends Error {}
+
+/** What operators are told, with what they can do about it. */
+export function unavailable(place: string, cause: unknown): BackendUnavailable {
+  if (cause instanceof BackendUnavailable) return cause;
+  const text = textOf(cause);
+  return new BackendUnavailable(`Redis at ${place}: ${text}${adviceFor(text)}`, { cause });
+}
+
+function adviceFor(text: string): string {
+  if (/WRONGTYPE|FOREIGN/.test(text))
+    return ". A key that Fanfare uses holds something else: give Fanfare a prefix of its own, or delete that key";
+  if (/^OOM|MAXMEMORY/.test(text)) return ". Its memory is full: raise maxmemory, or keep fewer messages";
+  if (text.startsWith("MISCONF")) return ". It cannot save to its disk, and refuses writes until it can";
+  if (/^(?:NOAUTH|WRONGPASS|ERR invalid password)/.test(text)) return ". Check the user and password in its URL";
+  if (text.startsWith("NOPERM")) return ". Its user needs the commands named in docs/backends.md";
+  if (/ECONNREFUSED|ENOTFOUND|ETIMEDOUT|EAI_AGAIN/.test(text)) return ". Is it running, and is the URL right?";
+  return "";
+}
+
+function textOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") return error.errors.map(textOf).join(", ");
+  return error instanceof Error ? error.message : String(error);
+}
