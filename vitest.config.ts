@@ -12,6 +12,7 @@ const config: ViteUserConfig = defineConfig({
       { find: /^fanfare\/client$/, replacement: `${src}/client/index.ts` },
       { find: /^fanfare\/http$/, replacement: `${src}/http/index.ts` },
       { find: /^fanfare\/lmdb$/, replacement: `${src}/backends/lmdb/index.ts` },
+      { find: /^fanfare\/redis$/, replacement: `${src}/backends/redis/index.ts` },
       { find: /^fanfare\/testing$/, replacement: `${src}/testing/index.ts` },
     ],
   },

@@ -20,7 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** The packages each folder may import. The client has none: it is at most 8 kB and has no dependencies. */
 const mayUse: Readonly<Record<string, readonly string[]>> = {
   protocol: ["@standard-schema/spec"],
-  backends: ["lmdb", "node"],
+  backends: ["ioredis", "lmdb", "node"],
   client: ["@standard-schema/spec"],
   server: ["@standard-schema/spec", "fast-jwt", "jose", "prom-client", "ws", "node"],
   testing: ["vitest", "node"],
