@@ -34,6 +34,7 @@ export function hubOptions(settings: ServeSettings, config: Config, parts: Parts
     anonymousRooms: settings.dev ? ["**"] : (config.anonymousRooms ?? []),
     keep: { ...config.keep, ...settings.keep },
     limits: { ...config.limits, ...settings.limits },
+    rates: { ...config.rates, ...settings.rates },
     ...(auth === undefined ? {} : { auth }),
     ...(origins === undefined ? {} : { origins }),
     ...(settings.trustedProxies === undefined ? {} : { trustedProxies: settings.trustedProxies }),

@@ -21,6 +21,7 @@ const known: Readonly<Record<keyof Config, true>> = {
   origins: true,
   keep: true,
   limits: true,
+  rates: true,
   path: true,
   ssePath: true,
   trustedProxies: true,

@@ -94,6 +94,12 @@ export function readBoolean(value: string, source: string): boolean {
   throw new UsageError(`${source} is true or false, got ${JSON.stringify(value)}`);
 }
 
+/** Without a sign or exponent: nobody writes a rate so. */
+export function readNumber(value: string, source: string): number {
+  if (/^\d{1,12}(?:\.\d{1,6})?$/.test(value)) return Number(value);
+  throw new UsageError(`${source} must be a number such as 20 or 0.5, got ${JSON.stringify(value)}`);
+}
+
 export function readInteger(
   min: number,
   max: number = Number.MAX_SAFE_INTEGER,

@@ -2,8 +2,19 @@ import type { Keep } from "../protocol/contract.ts";
 import { checkOrigins } from "../server/auth/origin.ts";
 import { defaultLimits, type Limits, resolveLimits } from "../server/options.ts";
 import { checkTrustedProxies } from "../server/proxies.ts";
+import { checkRates, rateNames, type Rates } from "../server/rates.ts";
 import { oneLine } from "./io.ts";
-import { type Flag, type Given, one, readBoolean, readFlags, readInteger, readText, UsageError } from "./flags.ts";
+import {
+  type Flag,
+  type Given,
+  one,
+  readBoolean,
+  readFlags,
+  readInteger,
+  readNumber,
+  readText,
+  UsageError,
+} from "./flags.ts";
 
 export type BackendSetting = { readonly kind: "memory" } | { readonly kind: "lmdb"; readonly directory: string };
 
@@ -31,6 +42,7 @@ export interface ServeSettings {
   readonly backend: BackendSetting | undefined;
   readonly config: string | undefined;
   readonly limits: Partial<Limits>;
+  readonly rates: Rates;
   readonly keep: Partial<Keep>;
   readonly drainMs: number;
   readonly logLevel: LogLevel;
@@ -49,6 +61,7 @@ type ServeFlag =
   | "backend"
   | "config"
   | "limit"
+  | "rate"
   | "keep-messages"
   | "keep-ms"
   | "drain-ms"
@@ -97,6 +110,12 @@ export const serveFlags: Readonly<Record<ServeFlag, Flag>> = {
     description: "sets a limit, e.g. requests_per_s=5000",
     repeated: true,
   },
+  rate: {
+    type: "string",
+    valueHint: "NAME=VALUE",
+    description: "sets a rate that connections share, e.g. user_requests_per_s=100; default: none",
+    repeated: true,
+  },
   "keep-messages": { type: "string", valueHint: "N", description: "messages kept of a room; default 1000" },
   "keep-ms": { type: "string", valueHint: "N", description: "how long they are kept; default 24 hours" },
   "drain-ms": { type: "string", valueHint: "N", description: "time to close connections in at shutdown; default 5000" },
@@ -126,6 +145,7 @@ export function readServeSettings(args: readonly string[], env: NodeJS.ProcessEn
     backend: one(given.backend, readBackend),
     config: one(given.config, readText),
     limits: readLimits(given.limit),
+    rates: readRates(given.rate),
     keep: {
       ...(keepMessages === undefined ? {} : { messages: keepMessages }),
       ...(keepMs === undefined ? {} : { ms: keepMs }),
@@ -140,30 +160,48 @@ function wireName(limit: string): string {
   return limit.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-const limitsByWireName: ReadonlyMap<string, string> = new Map(
-  Object.keys(defaultLimits).map((name) => [wireName(name), name]),
-);
+function byWireName(names: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(names.map((name) => [wireName(name), name]));
+}
+
+const limitsByWireName = byWireName(Object.keys(defaultLimits));
+const ratesByWireName = byWireName(rateNames);
 
 function readLimits(given: Given | undefined): Partial<Limits> {
-  const limits: Record<string, number> = {};
+  const limits = readNumbers(given, limitsByWireName, readInteger(0));
+  inWireNames(() => resolveLimits(limits));
+  return limits;
+}
+
+function readRates(given: Given | undefined): Rates {
+  const rates = readNumbers(given, ratesByWireName, readNumber);
+  inWireNames(() => checkRates(rates));
+  return rates;
+}
+
+function readNumbers(
+  given: Given | undefined,
+  names: ReadonlyMap<string, string>,
+  read: (value: string, source: string) => number,
+): Record<string, number> {
+  const numbers: Record<string, number> = {};
   for (const text of given?.values ?? []) {
     const source = given?.source ?? "";
     const [, name = "", value = ""] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
-    const limit = limitsByWireName.get(name);
-    if (limit === undefined) {
-      const known = [...limitsByWireName.keys()].join(", ");
-      throw new UsageError(`${source} wants NAME=VALUE with a name of: ${known}; got ${JSON.stringify(text)}`);
+    const known = names.get(name);
+    if (known === undefined) {
+      const all = [...names.keys()].join(", ");
+      throw new UsageError(`${source} wants NAME=VALUE with a name of: ${all}; got ${JSON.stringify(text)}`);
     }
-    limits[limit] = readInteger(0)(value, `${source} ${name}`);
+    numbers[known] = read(value, `${source} ${name}`);
   }
-  return checkLimits(limits);
+  return numbers;
 }
 
 /** The rules between limits and the protocol are the hub's own; only their names differ here. */
-function checkLimits(limits: Partial<Limits>): Partial<Limits> {
+function inWireNames(check: () => void): void {
   try {
-    resolveLimits(limits);
-    return limits;
+    check();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new UsageError(error.message.replace(/\b[a-z]+[A-Z]\w*/, wireName));

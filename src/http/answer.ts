@@ -57,10 +57,3 @@ export function methodNotAllowed(methods: readonly string[]): HttpError {
   const allow = methods.join(", ");
   return new HttpError(405, "method_not_allowed", `this address takes ${allow}`, { allow });
 }
-
-/** The path as it was sent, without the query and not decoded. */
-export function pathOf(request: IncomingMessage): string {
-  const url = request.url ?? "/";
-  const end = url.indexOf("?");
-  return end === -1 ? url : url.slice(0, end);
-}

@@ -25,7 +25,7 @@ export function corsOf(
   const headers = {
     vary: "origin",
     "access-control-allow-origin": origins?.includes("*") === true ? "*" : origin,
-    "access-control-expose-headers": "retry-after",
+    "access-control-expose-headers": "retry-after, request-id",
   };
   const granted = {
     "access-control-allow-methods": methods,

@@ -1,5 +1,6 @@
 import { isUserName } from "../protocol/names.ts";
-import { type Operation, pathOf, requireMethod, sendJson } from "./answer.ts";
+import { pathOf } from "../server/target.ts";
+import { type Operation, requireMethod, sendJson } from "./answer.ts";
 import { readJsonBody } from "./body.ts";
 import { allowOrigin } from "./cors.ts";
 import { badField } from "./errors.ts";

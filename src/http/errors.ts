@@ -101,11 +101,23 @@ export function errorBody({ code, message, details }: HttpError): object {
   };
 }
 
-/** Tells the operator of what the caller cannot mend. Names neither the address nor anything else that came in. */
-export function logFailure(logger: FailureLogger | undefined, method: string | undefined, error: HttpError): void {
-  const facts = { method, status: error.status, error: errorFacts(error.cause) };
+/**
+ * Tells the operator of what the caller cannot mend, and gives the answer, with the header `request-id` by which it is
+ * found in the log. Names neither the address nor anything else that came in.
+ */
+export function logFailure(
+  logger: FailureLogger | undefined,
+  method: string | undefined,
+  error: HttpError,
+  newId: () => string,
+): HttpError {
+  if (error.status < 500) return error;
+  const id = newId();
+  const facts = { request: id, method, status: error.status, error: errorFacts(error.cause) };
   if (error.status === 503) logger?.warn(facts, "an HTTP call could not be answered");
-  else if (error.status >= 500) logger?.error(facts, "an HTTP call failed");
+  else logger?.error(facts, "an HTTP call failed");
+  const { status, code, message, headers, details } = error;
+  return withCause(new HttpError(status, code, message, { ...headers, "request-id": id }, details), error.cause);
 }
 
 export interface FailureLogger {

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { extname, join, relative, sep } from "node:path";
-import { type Operation, pathOf, requireMethod } from "./answer.ts";
+import { pathOf } from "../server/target.ts";
+import { type Operation, requireMethod } from "./answer.ts";
 
 interface StaticFile {
   readonly body: Buffer;

@@ -1,5 +1,6 @@
 import type { Hub } from "../server/index.ts";
-import { type Operation, pathOf, requireMethod, send } from "./answer.ts";
+import { pathOf } from "../server/target.ts";
+import { type Operation, requireMethod, send } from "./answer.ts";
 
 /** `GET /metrics` (P-80): the hub's numbers for Prometheus. No key, as there is nothing of users in them. */
 export function metricsOperation(hub: Pick<Hub, "metrics">): Operation {

@@ -1,4 +1,6 @@
+import { randomBytes } from "node:crypto";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { idMaker } from "../server/ids.ts";
 import { errorAnswer, notFound, type Operation, send } from "./answer.ts";
 import { Api, type ApiOptions } from "./api/api.ts";
 import type { ApiHub } from "./api/route.ts";
@@ -25,6 +27,7 @@ export function httpApi(hub: ApiHub, options: HttpApiOptions = {}): HttpApi {
     if (answer !== undefined) send(response, answer);
     return answer !== undefined;
   };
+  const newId = idMaker(randomBytes);
   const all: readonly Operation[] = [calls, ...(options.extra ?? [])];
   return async (request, response) => {
     try {
@@ -33,7 +36,7 @@ export function httpApi(hub: ApiHub, options: HttpApiOptions = {}): HttpApi {
       }
       return false;
     } catch (error) {
-      fail(request, response, error, options.logger);
+      fail(request, response, error, { logger: options.logger, newId });
       return true;
     }
   };
@@ -52,14 +55,13 @@ function fail(
   request: IncomingMessage,
   response: ServerResponse,
   error: unknown,
-  logger: HttpApiOptions["logger"],
+  { logger, newId }: { logger: HttpApiOptions["logger"]; newId: () => string },
 ): void {
   // The peer is gone: there is nobody left to answer, and no fault of ours to tell.
   if (response.headersSent || request.socket.destroyed) {
     response.destroy();
     return;
   }
-  const known = toHttpError(error);
-  logFailure(logger, request.method, known);
+  const known = logFailure(logger, request.method, toHttpError(error), newId);
   send(response, errorAnswer(known));
 }

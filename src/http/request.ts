@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { queryOf } from "../server/auth/credentials.ts";
 import { headerValues } from "../server/headers.ts";
-import { pathOf } from "./answer.ts";
+import { headersOf, pathOf } from "../server/target.ts";
 import { HttpError } from "./errors.ts";
 
 /** A request, however it came: by node:http, or as a fetch Request. */
@@ -25,7 +25,7 @@ export function nodeRequest(request: IncomingMessage, address = ""): HttpRequest
     method: request.method ?? "",
     path: pathOf(request),
     query: queryOf(request.url),
-    headers: request.headers,
+    headers: headersOf(request),
     address,
     header: (name) => joined(headerValues(request.rawHeaders, name)),
     // Node reads and drops the rest of one that is too large, for as long as the server's `requestTimeout` allows: a

@@ -1,3 +1,4 @@
+import { BackendUnavailable } from "../backends/backend.ts";
 import type { Member, Right } from "../protocol/frames.ts";
 import type { Json } from "../protocol/json.ts";
 import { isReservedRoom, personalRoom } from "../protocol/names.ts";
@@ -6,6 +7,7 @@ import type { Identity } from "./auth/identity.ts";
 import { RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import { readPage, type PageRequest } from "./history.ts";
 import { refOf, type Published, type Submitted } from "./publisher.ts";
+import type { Source } from "./rate-limits.ts";
 import { Refused } from "./refused.ts";
 import { submitForUser } from "./user-publish.ts";
 
@@ -40,9 +42,19 @@ export class Calls {
     this.#context = context;
   }
 
+  /**
+   * Counts a request against the rates of its user and address, before anything is done for it; what is not given is not
+   * counted. API keys are exempt: for them this is not called. Throws `rate_limited`, which says when to try again.
+   */
+  allow(source: Source, cost = 1): void {
+    const retryAfterMs = this.#context.rates.request(source, cost);
+    if (retryAfterMs > 0) throw new Refused("rate_limited", "too many requests", { retryAfterMs });
+  }
+
   /** Needs no membership. */
-  async publish(caller: Caller, room: string, message: CallMessage & { key: string | undefined }): Promise<Published> {
-    return (await this.#context.counts.published(this.#submit(caller, room, message))).outcome;
+  publish(caller: Caller, room: string, message: CallMessage & { key: string | undefined }): Promise<Published> {
+    const published = this.#context.counts.published(this.#submit(caller, room, message));
+    return this.#counted(published.then(({ outcome }) => outcome));
   }
 
   async #submit(
@@ -52,6 +64,7 @@ export class Calls {
   ): Promise<Submitted> {
     const { publisher } = this.#context;
     const access = await this.#access(caller, room, "publish");
+    if (caller.kind === "user") this.#context.rates.send(room);
     const { event, data, from, except } = checkAuthor(caller, message);
     return caller.kind === "user"
       ? submitForUser(publisher, whoIs(caller.identity), access, { room, event, data, key, except })
@@ -68,20 +81,33 @@ export class Calls {
   }
 
   /** Reaches every connection in the room but `except`, a user's own too: the call has none. */
-  async signal(caller: Caller, room: string, message: CallMessage): Promise<void> {
+  signal(caller: Caller, room: string, message: CallMessage): Promise<void> {
+    return this.#counted(this.#signal(caller, room, message));
+  }
+
+  async #signal(caller: Caller, room: string, message: CallMessage): Promise<void> {
     const { kind } = await this.#access(caller, room, "signal");
+    if (caller.kind === "user") this.#context.rates.send(room);
     await this.#context.publisher.signal({ room, kind, ...checkAuthor(caller, message) });
   }
 
   /** The members of the answer as JSON text without braces, see `readPage`. */
-  async history(caller: Caller, room: string, page: PageRequest): Promise<string> {
+  history(caller: Caller, room: string, page: PageRequest): Promise<string> {
+    return this.#counted(this.#history(caller, room, page));
+  }
+
+  async #history(caller: Caller, room: string, page: PageRequest): Promise<string> {
     const { kind } = await this.#access(caller, room, "history");
     if (kind.keep === false) throw forbidden();
     return readPage(this.#context.backend, refOf(room, kind), page);
   }
 
   /** The number of members, and the first of them: 1,000, or `limits.presenceMembers` where that is more. */
-  async members(caller: Caller, room: string): Promise<{ members: number; users: Member[] }> {
+  members(caller: Caller, room: string): Promise<{ members: number; users: Member[] }> {
+    return this.#counted(this.#members(caller, room));
+  }
+
+  async #members(caller: Caller, room: string): Promise<{ members: number; users: Member[] }> {
     await this.#access(caller, room, "presence");
     const presence = this.#context.rooms.get(room)?.presence;
     const listed = Math.max(minListedMembers, this.#context.limits.presenceMembers);
@@ -96,6 +122,16 @@ export class Calls {
   /** The operator's: see `UserHandle.disconnect`. */
   disconnect(user: string, { revoke }: { revoke: boolean }): Promise<void> {
     return new UserHandle(this.#context, user, personalRoom(user)).disconnect({ revoke });
+  }
+
+  /** A handler of the app that throws counts, whatever way it was come to. */
+  async #counted<T>(asked: Promise<T>): Promise<T> {
+    try {
+      return await asked;
+    } catch (error) {
+      if (!(error instanceof Refused) && !(error instanceof BackendUnavailable)) this.#context.counts.handlerErrors++;
+      throw error;
+    }
   }
 
   async #access(caller: Caller, room: string, needed: Right): Promise<Pick<Access, "kind" | "params">> {

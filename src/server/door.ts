@@ -6,6 +6,7 @@ import { queryOf } from "./auth/credentials.ts";
 import type { RequestFacts } from "./auth/identity.ts";
 import { originAllowed } from "./auth/origin.ts";
 import { turnedAway, type Capacity, type TurnedAway } from "./capacity.ts";
+import type { RateLimits } from "./rate-limits.ts";
 import { Connection, Socket, type ConnectionContext } from "./connection.ts";
 import type { AddressOf } from "./proxies.ts";
 import { pathOf } from "./target.ts";
@@ -26,6 +27,11 @@ export const refusals: Readonly<Record<TurnedAway, UpgradeRefusal>> = {
   full: notNow("full"),
   address: refusal(429, "too many connections from this address", retryAfter),
 };
+
+/** An address that opens connections too fast. */
+export function tooFast(waitMs: number): UpgradeRefusal {
+  return refusal(429, "too many connects from this address", { "Retry-After": String(Math.ceil(waitMs / 1_000)) });
+}
 
 /** How `ws` serves, for the hub's protocol and for endpoints alike. */
 export const webSocketOptions: {
@@ -52,6 +58,7 @@ export interface DoorContext extends Capacity {
   readonly newId: () => string;
   readonly refused: (status: number) => void;
   readonly addressOf: AddressOf;
+  readonly rates: RateLimits;
   readonly opened: (connection: Connection) => void;
 }
 
@@ -91,8 +98,11 @@ export class Door {
 
   #refuse(request: IncomingMessage): UpgradeRefusal | undefined {
     if (!originAllowed(request, this.#context.origins)) return refusal(403, "this origin is not allowed");
-    const reason = turnedAway(this.#context, this.#context.addressOf(request));
-    return reason && refusals[reason];
+    const address = this.#context.addressOf(request);
+    const reason = turnedAway(this.#context, address);
+    if (reason !== undefined) return refusals[reason];
+    const waitMs = this.#context.rates.connect(address);
+    return waitMs > 0 ? tooFast(waitMs) : undefined;
   }
 
   #open(socket: Socket, request: IncomingMessage, stream: Duplex): void {

@@ -23,6 +23,7 @@ import { EndpointDoor } from "./endpoints/door.ts";
 import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
 import { compilePath, isUnder } from "./endpoints/path.ts";
 import { EventEncoder } from "./sse/events.ts";
+import { headersOf } from "./target.ts";
 import type { Turn } from "./turn.ts";
 import { notNow, refusePlainRequest, respondRefusal, writeRefusal, type UpgradeRefusal } from "./upgrade.ts";
 
@@ -105,6 +106,7 @@ export class Entrances {
       upgrade: (request, socket, head) => {
         // Before the first await: a peer that resets must not end the process.
         socket.on("error", ignore);
+        request.headers = headersOf(request);
         const door = this.#ownsSocket(request) ? this.#door : this.#endpoints;
         const upgrade = (): void => door?.upgrade(request, socket, head);
         if (this.#context.isOpen()) upgrade();
@@ -112,6 +114,7 @@ export class Entrances {
       },
       ownsRequest: (request) => this.#ownsSocket(request) || this.#streams.owns(request),
       request: (request, response) => {
+        request.headers = headersOf(request);
         if (!this.#streams.owns(request)) return respondRefusal(response, this.#refused(refusePlainRequest(request)));
         const serve = (isReady: boolean): void => this.#streams.serve(request, response, isReady);
         if (this.#context.isOpen()) return serve(true);
@@ -201,6 +204,7 @@ export class Entrances {
       admission,
       newId,
       addressOf,
+      rates: this.#context.requests.rates,
       draining,
       refused: (status) => this.#context.requests.counts.refusedUpgrade(status),
       opened: (connection) => {
@@ -228,6 +232,7 @@ export class Entrances {
       draining,
       newId,
       addressOf,
+      rates: this.#context.requests.rates,
       refused: (status) => this.#context.requests.counts.refusedUpgrade(status),
       opened: (connection) => {
         this.#heartbeat.wake();
@@ -260,6 +265,8 @@ export class Entrances {
       },
       newId,
       addressOf,
+      rates: this.#context.requests.rates,
+      refused: (status) => this.#context.requests.counts.refusedUpgrade(status),
       opened: (stream) => this.#opened(stream),
       ended: (stream, code) => this.#ended(stream, code),
     });

@@ -27,6 +27,7 @@ import { safeLogger } from "./logging.ts";
 import { defaultKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
 import { Counts } from "./metrics/counts.ts";
 import { makeAddressOf, type AddressOf } from "./proxies.ts";
+import { RateLimits } from "./rate-limits.ts";
 import { Publisher } from "./publisher.ts";
 import type { RequestContext } from "./requests.ts";
 import { Rooms } from "./rooms.ts";
@@ -109,6 +110,7 @@ export class Hub<C extends Contract = Contract> {
       limits: this.limits,
       clock,
       counts: this.#counts,
+      rates: new RateLimits(options.rates, clock.monotonic, this.#counts),
     };
     this.#handles = {
       ...requests,

@@ -16,6 +16,7 @@ export type {
 } from "./handlers.ts";
 export { defaultKeep, defaultLimits } from "./options.ts";
 export type { HubOptions, Limits, Logger } from "./options.ts";
+export type { Rates } from "./rates.ts";
 export { refuse } from "./endpoints/refuse.ts";
 export type { Refusal } from "./endpoints/refuse.ts";
 export type {

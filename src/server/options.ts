@@ -2,6 +2,7 @@ import type { Backend } from "../backends/backend.ts";
 import type { Contract, Keep } from "../protocol/contract.ts";
 import { defaults } from "../protocol/limits.ts";
 import type { Authenticate, RoomRights } from "./auth/identity.ts";
+import type { Rates } from "./rates.ts";
 
 /** Every bound of a hub. Names end in their unit; counts have none. */
 export interface Limits {
@@ -74,6 +75,8 @@ export interface HubOptions<C extends Contract = Contract> {
   readonly origins?: readonly string[];
   readonly keep?: Partial<Keep>;
   readonly limits?: Partial<Limits>;
+  /** Rates that connections share, by user, address and room. Absent: none. */
+  readonly rates?: Rates;
   /** The socket's path; `false`: this protocol is not served, only the app's own endpoints are. Default `/ws`. */
   readonly path?: string | false;
   /** The path of streams over SSE (P-70); `false`: there are none. Default `/sse`. */

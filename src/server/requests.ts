@@ -17,6 +17,7 @@ import type { Clock } from "./clock.ts";
 import { readPage } from "./history.ts";
 import type { Limits } from "./options.ts";
 import type { Counts } from "./metrics/counts.ts";
+import type { RateLimits } from "./rate-limits.ts";
 import type { Peer } from "./peer.ts";
 import { refOf, type Publisher, type Submitted } from "./publisher.ts";
 import { Refused } from "./refused.ts";
@@ -37,6 +38,7 @@ export interface RequestContext {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly counts: Counts;
+  readonly rates: RateLimits;
 }
 
 /** Why the server ends a membership. */
@@ -152,6 +154,7 @@ export class Requests {
 
   async signal(peer: Requester, { room, event, data }: SignalRequest): Promise<void> {
     const { kind } = await this.#memberAccess(peer, room, "signal");
+    this.#context.rates.send(room);
     await this.#context.publisher.signal({ room, kind, event, data, from: peer.user, except: peer.id });
   }
 
@@ -184,6 +187,8 @@ export class Requests {
 
   async #publish(peer: Requester, frame: PublishFrame, mayAppend: () => void): Promise<Submitted> {
     const access = await this.#memberAccess(peer, frame.room, "publish");
+    // After the rights: who may not publish here must not use up what the others have.
+    this.#context.rates.publish(peer, frame.room, this.#context.limits.rooms);
     const { room, event, data, key, echo } = frame;
     const message = { room, event, data, key, except: echo ? undefined : peer.id, mayAppend };
     return submitForUser(this.#context.publisher, who(peer), access, message);

@@ -50,8 +50,11 @@ export class Session implements RenewalEvents {
     const verdict = this.#rate.take(parsed.ok ? parsed.frame : undefined, now);
     if (verdict.kind === "flooding") {
       this.#peer.close(closeCodes.flooding, "flooding");
-    } else if (verdict.kind === "refuse") {
-      const retryAfterMs = verdict.retryAfterMs;
+      return;
+    }
+    const retryAfterMs = verdict.kind === "pass" ? this.#shared(parsed, verdict.shared, now) : verdict.retryAfterMs;
+    if (verdict.kind === "refuse") this.#context.counts.rateLimited(verdict.by);
+    if (retryAfterMs > 0) {
       this.#refuse(namesOf(parsed), new Refused("rate_limited", "too many requests", { retryAfterMs }));
     } else if (parsed.ok) {
       this.#take(parsed.frame);
@@ -59,6 +62,13 @@ export class Session implements RenewalEvents {
       this.#refuse(namesOf(parsed), new Refused(parsed.refusal.code, parsed.refusal.message));
       if (parsed.refusal.code === "bad_frame") this.#countBadFrame(now);
     }
+  }
+
+  /** The rates that it shares with others: how long to wait; 0: it passes. */
+  #shared(parsed: ReturnType<typeof parseClientFrame>, cost: number, now: number): number {
+    const waitMs = this.#context.rates.request(this.#peer, cost);
+    if (waitMs > 0 && parsed.ok && parsed.frame.type === "publish") this.#rate.hold(waitMs, now);
+    return waitMs;
   }
 
   /** Ends a membership from the server's side; `left` is the room's last frame. */
@@ -80,6 +90,7 @@ export class Session implements RenewalEvents {
     if (frame.type === "pong") return;
     if (this.pending >= this.#context.limits.pendingRequests) {
       const refused = new Refused("rate_limited", "too many requests wait", { retryAfterMs: pendingRetryMs });
+      this.#context.counts.rateLimited("pending");
       this.#peer.send(errorFrame(refused, frame));
     } else {
       this.#inOrder(() => this.#dispatch(frame));

@@ -1,3 +1,5 @@
+import { randomBytes } from "node:crypto";
+import { idMaker } from "../../server/ids.ts";
 import type { Caller } from "../../server/index.ts";
 import { type Answer, emptyAnswer, errorAnswer, methodNotAllowed } from "../answer.ts";
 import { readJsonBody } from "../body.ts";
@@ -21,6 +23,7 @@ export class Api {
   readonly #hub: ApiHub;
   readonly #options: ApiOptions;
   readonly #callers: Callers;
+  readonly #newId: () => string = idMaker(randomBytes);
 
   /** Throws a TypeError on an API key that no request could carry. */
   constructor(hub: ApiHub, options: ApiOptions) {
@@ -54,8 +57,9 @@ export class Api {
   async #run(route: Route, request: HttpRequest, segments: Found["segments"]): Promise<Answer> {
     const hub = this.#hub;
     await hub.start().catch((error: unknown) => Promise.reject(unavailable(error)));
-    const caller = await this.#callers.callerOf(request);
+    const caller = await this.#callers.callerOf(request, route.cost);
     checkAudience(route.audience, caller);
+    if (caller.kind === "user") hub.calls.allow({ user: caller.identity.user }, route.cost);
     const path = readFields(route.pathFields, (name) => decoded(segments.get(name)));
     const query = readFields(route.query, (name) => onlyOne(request.query.getAll(name)));
     const key = route.keyed ? idempotencyKey(request) : undefined;
@@ -68,8 +72,7 @@ export class Api {
 
   #fault(request: HttpRequest, error: unknown): HttpError {
     const fault = toHttpError(error);
-    logFailure(this.#options.logger, request.method, fault);
-    return fault;
+    return logFailure(this.#options.logger, request.method, fault, this.#newId);
   }
 }
 

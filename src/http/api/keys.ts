@@ -16,11 +16,11 @@ export interface ApiKey {
 
 /** Tells on whose word a request is made. */
 export class Callers {
-  readonly #hub: Pick<ApiHub, "authenticate">;
+  readonly #hub: Pick<ApiHub, "authenticate" | "calls">;
   readonly #keys: readonly { readonly name: string; readonly hash: Buffer }[];
 
   /** Throws a TypeError on a key that no request could carry, without telling the key. */
-  constructor(hub: Pick<ApiHub, "authenticate">, keys: readonly ApiKey[]) {
+  constructor(hub: Pick<ApiHub, "authenticate" | "calls">, keys: readonly ApiKey[]) {
     this.#hub = hub;
     this.#keys = keys.map(({ name, key }) => {
       if (!/^[^\s,]+$/.test(key))
@@ -29,12 +29,16 @@ export class Callers {
     });
   }
 
-  /** Throws 401 for what is neither a known key nor a good token, 503 where that cannot be told now. */
-  async callerOf(request: HttpRequest): Promise<Caller> {
+  /**
+   * Throws 401 for what is neither a known key nor a good token, 503 where that cannot be told now, and 429 where the
+   * address asks too much: but for an API key, it counts whoever asks, and before the token is checked.
+   */
+  async callerOf(request: HttpRequest, cost: number): Promise<Caller> {
     const token = /^bearer +([^ ]+) *$/i.exec(request.header("authorization") ?? "")?.[1];
-    if (token === undefined) throw unauthorized();
-    const name = this.#nameOf(token);
+    const name = token === undefined ? undefined : this.#nameOf(token);
     if (name !== undefined) return { kind: "operator", name };
+    this.#hub.calls.allow({ address: request.address }, cost);
+    if (token === undefined) throw unauthorized();
     const { path, query, headers, address } = request;
     const facts = { path, query, headers, address };
     const ask = async (): Promise<Identity | undefined> => this.#hub.authenticate({ kind: "bearer", token }, facts);

@@ -1,5 +1,6 @@
 import { maxHistoryPage } from "../../protocol/limits.ts";
 import { personalRoom } from "../../protocol/names.ts";
+import { historyCost } from "../../server/rate.ts";
 import type { CallMessage } from "../../server/index.ts";
 import { emptyAnswer, jsonAnswer, textAnswer } from "../answer.ts";
 import {
@@ -66,6 +67,7 @@ export const messageRoutes: readonly Route[] = [
     audience: "caller",
     pathFields: inRoom,
     query: { before: count, limit: count },
+    cost: historyCost,
     success: { status: 200, tells: `Up to limit messages, ${maxHistoryPage} at most`, schema: schemaNamed("Page") },
     run: async ({ hub, caller, path, query }) => {
       const page = { before: query.before, limit: query.limit ?? maxHistoryPage };

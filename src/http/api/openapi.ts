@@ -27,6 +27,13 @@ const idempotencyKey = {
 
 const failure: object = content("It was refused or failed", schemaNamed("Error"));
 
+const tooMany: object = {
+  ...content("Too many requests, of the user, the address or into the room; API keys are exempt", schemaNamed("Error")),
+  headers: {
+    "Retry-After": { description: "Seconds; retry_after_ms is exact", schema: { type: "integer", minimum: 1 } },
+  },
+};
+
 const healthPaths = {
   "/healthz": { get: plain("health", "Whether the process is up", { "200": content("It is", schemaNamed("Up")) }) },
   "/readyz": {
@@ -66,7 +73,7 @@ function operationOf({ operation, summary, audience, pathFields, query, body, ke
     security,
     ...(parameters.length > 0 && { parameters }),
     ...(body !== undefined && { requestBody: { required: true, ...jsonOf(objectOf(body.fields)) } }),
-    responses: { [success.status]: content(success.tells, success.schema), default: failure },
+    responses: { [success.status]: content(success.tells, success.schema), "429": tooMany, default: failure },
   };
 }
 

@@ -7,7 +7,7 @@ import type { Schema } from "./schema.ts";
 
 /** What the calls need of a hub. */
 export type ApiHub = Pick<Hub, "start" | "ready" | "authenticate" | "addressOf" | "rooms" | "limits"> & {
-  readonly calls: Pick<Hub["calls"], "publish" | "signal" | "history" | "members" | "remove" | "disconnect">;
+  readonly calls: Pick<Hub["calls"], "allow" | "publish" | "signal" | "history" | "members" | "remove" | "disconnect">;
   readonly tickets: Pick<Hub["tickets"], "create">;
 };
 
@@ -29,6 +29,8 @@ export interface RouteSpec<Path extends Fields, Query extends Fields, Body exten
   readonly body: { readonly fields: Body; readonly maxBytes: (limits: Hub["limits"]) => number } | undefined;
   /** Whether `Idempotency-Key` counts. */
   readonly keyed: boolean;
+  /** What it counts for where requests have a rate (P-63). */
+  readonly cost: number;
   readonly success: { readonly status: number; readonly tells: string; readonly schema: Schema | undefined };
   run(call: Call<Path, Query, Body>): Answer | Promise<Answer>;
 }
@@ -55,8 +57,8 @@ export function route<Path extends Fields, Query extends Fields, Body extends Fi
     RouteSpec<Path, Query, Body>,
     "method" | "path" | "operation" | "summary" | "audience" | "success" | "run"
   > &
-    Partial<Pick<RouteSpec<Path, Query, Body>, "pathFields" | "query" | "body" | "keyed">>,
+    Partial<Pick<RouteSpec<Path, Query, Body>, "pathFields" | "query" | "body" | "keyed" | "cost">>,
 ): Route {
   const none: Fields = {};
-  return { pathFields: none, query: none, body: undefined, keyed: false, ...spec };
+  return { pathFields: none, query: none, body: undefined, keyed: false, cost: 1, ...spec };
 }

@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import { closeCodes, leavesAtOnce } from "../../protocol/codes.ts";
 import type { Clock } from "../clock.ts";
+import type { RateLimits } from "../rate-limits.ts";
 import { Connection, type ConnectionContext, type Socket } from "../connection.ts";
 import { frameBinary, frameText, type Payload } from "../wire.ts";
 import { Allowance } from "./allowance.ts";
@@ -9,6 +10,7 @@ import { Inbox, type Incoming } from "./inbox.ts";
 export interface RawContext extends ConnectionContext {
   readonly clock: Clock;
   readonly messagesPerS: number;
+  readonly rates: RateLimits;
 }
 
 export interface Closed {
@@ -34,6 +36,7 @@ export class RawConnection extends Connection {
   end: Closed | undefined;
   readonly #clock: Clock;
   readonly #allowance: Allowance;
+  readonly #rates: RateLimits;
   #working = false;
   #resting: unknown;
   #stopped = false;
@@ -43,6 +46,7 @@ export class RawConnection extends Connection {
   constructor(context: RawContext, socket: Socket, stream: Duplex, id: string, address: string) {
     super(context, socket, stream, id, address);
     this.#clock = context.clock;
+    this.#rates = context.rates;
     this.#allowance = new Allowance(context.messagesPerS, context.monotonic());
   }
 
@@ -55,8 +59,9 @@ export class RawConnection extends Connection {
     if (this.closed) return;
     this.heardAt = this.#clock.monotonic();
     this.messages++;
-    const restMs = this.#allowance.take(this.heardAt);
-    if (restMs === undefined) return this.close(closeCodes.flooding, "flooding");
+    const ownMs = this.#allowance.take(this.heardAt);
+    if (ownMs === undefined) return this.close(closeCodes.flooding, "flooding");
+    const restMs = Math.max(ownMs, this.#rates.read(this));
     if (restMs > 0) this.#rest(restMs);
     // Asked for and given in one step, it is being worked on from here.
     if (this.inbox.isAsked) this.#working = true;
@@ -133,6 +138,9 @@ export class RawConnection extends Connection {
     this.#clock.clearTimeout(this.#resting);
     this.#resting = this.#clock.setTimeout(() => {
       this.#resting = undefined;
+      // Others that share its rates may have been faster.
+      const restMs = this.#rates.restMs(this);
+      if (restMs > 0 && !this.closed) this.#rest(restMs);
       this.#flow();
     }, ms);
   }

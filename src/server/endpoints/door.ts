@@ -7,8 +7,9 @@ import type { Identity, RequestFacts } from "../auth/identity.ts";
 import { originAllowed } from "../auth/origin.ts";
 import { turnedAway } from "../capacity.ts";
 import type { Socket } from "../connection.ts";
-import { refusals, webSocketOptions } from "../door.ts";
+import { refusals, tooFast, webSocketOptions } from "../door.ts";
 import type { AddressOf } from "../proxies.ts";
+import type { RateLimits } from "../rate-limits.ts";
 import { pathOf } from "../target.ts";
 import { checkUpgrade, notNow, refusal, writeRefusal, type UpgradeRefusal } from "../upgrade.ts";
 import { RawConnection } from "./connection.ts";
@@ -26,6 +27,7 @@ export interface EndpointDoorContext extends RunContext {
   readonly draining: () => boolean;
   readonly newId: () => string;
   readonly addressOf: AddressOf;
+  readonly rates: RateLimits;
   readonly refused: (status: number) => void;
   readonly opened: (connection: RawConnection) => void;
   readonly ended: (connection: RawConnection, code: number) => void;
@@ -121,7 +123,9 @@ export class EndpointDoor {
     if (reason !== undefined) return refusals[reason];
     if (connections.size + this.#waiting.size >= limits.connections) return refusals.full;
     const here = [...this.#waiting.values()].filter((other) => other === address).length;
-    return connections.countOf(address) + here >= limits.connectionsPerAddress ? refusals.address : undefined;
+    if (connections.countOf(address) + here >= limits.connectionsPerAddress) return refusals.address;
+    const waitMs = this.#context.rates.connect(address);
+    return waitMs > 0 ? tooFast(waitMs) : undefined;
   }
 
   async #receive(visitor: Visitor, socket: Duplex, head: Buffer): Promise<void> {
@@ -178,7 +182,7 @@ export class EndpointDoor {
   }
 
   #admit(visitor: Visitor, answer: Answer, stream: Duplex, head: Buffer): void {
-    const { connections, limits, clock, newId, opened, ended } = this.#context;
+    const { connections, limits, clock, newId, opened, ended, rates } = this.#context;
     const { endpoint, server } = visitor.route;
     const { turn } = this.#context;
     server.handleUpgrade(visitor.request, stream, head, (socket) => {
@@ -190,6 +194,7 @@ export class EndpointDoor {
           monotonic: clock.monotonic,
           graceMs: 0,
           messagesPerS: endpoint.messagesPerS,
+          rates,
           ended: (_, code) => ended(connection, code),
         },
         socket,

@@ -6,6 +6,12 @@ import { Timings } from "./timings.ts";
 /** What became of a publish: in the log, known by its key, passed on without a log, or refused with a code. */
 export type PublishOutcome = "kept" | "duplicate" | "passed_on" | ErrorCode;
 
+/**
+ * What refused a request for its rate: the connection's own (P-63), or its requests that wait; a rate that is shared by
+ * user, address (its requests, or its connects) or room; or that a publish before it was refused by one of these.
+ */
+export type RateLimited = "connection" | "pending" | "user" | "address" | "connect" | "room" | "held";
+
 /** As much of a publisher's answer as tells its outcome. */
 interface Published {
   readonly duplicate?: true;
@@ -38,6 +44,7 @@ export class Counts {
   readonly publishes: Map<PublishOutcome, number> = new Map();
   readonly closes: Map<string, number> = new Map();
   readonly refusedUpgrades: Map<number, number> = new Map();
+  readonly rateLimits: Map<RateLimited, number> = new Map();
   readonly authentications: Map<"accepted" | "refused" | "failed", number> = new Map();
   readonly appends: Timings = new Timings();
 
@@ -54,6 +61,10 @@ export class Counts {
 
   refusedUpgrade(status: number): void {
     add(this.refusedUpgrades, status);
+  }
+
+  rateLimited(by: RateLimited): void {
+    add(this.rateLimits, by);
   }
 
   authenticated(outcome: "accepted" | "refused" | "failed"): void {

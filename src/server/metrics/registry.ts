@@ -79,6 +79,12 @@ function addDone(registry: Registry, counts: Counts): void {
   by("fanfare_closes_total", "Connections that ended, by close code.", "code", () => counts.closes);
   plain("fanfare_handler_errors_total", "Handlers of the app that threw.", () => counts.handlerErrors);
   by("fanfare_authentications_total", "Checks of credentials, by outcome.", "outcome", () => counts.authentications);
+  by(
+    "fanfare_rate_limited_total",
+    "Requests refused for their rate, by what refused.",
+    "limit",
+    () => counts.rateLimits,
+  );
   by("fanfare_refused_upgrades_total", "Upgrades refused in HTTP, by status.", "status", () => counts.refusedUpgrades);
 }
 

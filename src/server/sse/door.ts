@@ -11,6 +11,7 @@ import { turnedAway, type Capacity } from "../capacity.ts";
 import type { Clock } from "../clock.ts";
 import type { HubOptions } from "../options.ts";
 import type { AddressOf } from "../proxies.ts";
+import type { RateLimits } from "../rate-limits.ts";
 import { Refused } from "../refused.ts";
 import type { Prepared } from "../requests.ts";
 import { pathOf } from "../target.ts";
@@ -31,6 +32,9 @@ export interface StreamDoorContext extends Capacity {
   readonly stream: Omit<StreamContext, "ended">;
   readonly newId: () => string;
   readonly addressOf: AddressOf;
+  readonly rates: RateLimits;
+  /** The status of a request that gets no stream, or that it would have were it not for P-73. */
+  readonly refused: (status: number) => void;
   readonly opened: (stream: Stream) => void;
   readonly ended: StreamContext["ended"];
 }
@@ -73,7 +77,7 @@ export class StreamDoor {
       if (isPreflight(request)) answerPreflight(response);
       else this.#open(request, response, isReady);
     } catch (error) {
-      sendDenied(response, error instanceof Denied ? error : new Denied(500, "internal", "something went wrong here"));
+      this.#deny(response, error instanceof Denied ? error : new Denied(500, "internal", "something went wrong here"));
     }
   }
 
@@ -102,10 +106,15 @@ export class StreamDoor {
     socket.setTimeout(0);
     socket.setNoDelay(true);
     const reason = isReady ? turnedAway(this.#context, address) : "notReady";
+    const waitMs = reason === undefined ? this.#context.rates.connect(address) : 0;
     const stream = new Stream(this.#stream, response, { id: newId(), address, socket, cursors: asked.cursors });
     if (reason !== undefined) {
       const [code, message] = turnedAwayAs[reason];
       this.#refuse(stream, code, message, backoffMs);
+      return;
+    }
+    if (waitMs > 0) {
+      this.#refuse(stream, "rate_limited", "too many connects from this address", Math.max(waitMs, backoffMs));
       return;
     }
     connections.add(stream);
@@ -157,7 +166,11 @@ export class StreamDoor {
   }
 
   #take(stream: Stream, identity: Identity): void {
-    const { connections, limits } = this.#context;
+    const { connections, limits, rates } = this.#context;
+    const requestMs = rates.request({ user: identity.user, address: stream.address }, 1);
+    if (requestMs > 0) {
+      throw new Refused("rate_limited", "too many requests", { retryAfterMs: Math.max(requestMs, backoffMs) });
+    }
     if (connections.countOfUser(identity.user) >= limits.connectionsPerUser) {
       throw new Refused("rate_limited", "too many connections of this user", { retryAfterMs: waitMs });
     }
@@ -199,7 +212,7 @@ export class StreamDoor {
     if (stream.closed) return;
     if (denied !== undefined) {
       stream.giveUp();
-      sendDenied(response, denied);
+      this.#deny(response, denied);
     } else if (error instanceof Refused) {
       this.#refuse(stream, error.code, error.message, error.retryAfterMs ?? backoffMs);
     } else if (error instanceof BackendUnavailable) {
@@ -212,7 +225,13 @@ export class StreamDoor {
     }
   }
 
+  #deny(response: ServerResponse, denied: Denied): void {
+    this.#context.refused(denied.status);
+    sendDenied(response, denied);
+  }
+
   #refuse(stream: Stream, code: ErrorCode, message: string, leastMs: number): void {
+    if (!stream.closed) this.#context.refused(passingStatus[code] ?? 500);
     const retryMs = spread(leastMs, this.#stream.random);
     stream.refuse(encodeFrame({ type: "error", code, message, retry_after_ms: retryMs }), retryMs);
   }
@@ -224,6 +243,9 @@ const turnedAwayAs = {
   full: ["unavailable", "full"],
   address: ["rate_limited", "too many connections from this address"],
 } as const;
+
+/** What a refusal would be, were it told by a status. */
+const passingStatus: Partial<Record<ErrorCode, number>> = { rate_limited: 429, unavailable: 503 };
 
 const plainJoin = { type: "join", id: undefined, history: undefined, presence: undefined, data: undefined } as const;
 

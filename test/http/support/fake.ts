@@ -16,6 +16,7 @@ export function fakeHub(changes: Partial<ApiHub> = {}): ApiHub {
     limits: defaultLimits,
     rooms: notAsked,
     calls: {
+      allow: () => undefined,
       publish: notAsked,
       signal: notAsked,
       history: notAsked,

@@ -8,6 +8,8 @@ import { Cluster } from "../../../src/server/cluster/cluster.ts";
 import { defaultKeep, resolveLimits, type Limits } from "../../../src/server/options.ts";
 import { Counts } from "../../../src/server/metrics/counts.ts";
 import { Publisher } from "../../../src/server/publisher.ts";
+import { RateLimits } from "../../../src/server/rate-limits.ts";
+import type { Rates } from "../../../src/server/rates.ts";
 import { Requests, type RequestContext } from "../../../src/server/requests.ts";
 import type { Room } from "../../../src/server/room.ts";
 import { Rooms } from "../../../src/server/rooms.ts";
@@ -26,6 +28,7 @@ export interface CoreOptions {
   readonly limits?: Partial<Limits>;
   /** One of several nodes that share this backend, each with its own clock. Its `graceMs` counts then. */
   readonly node?: { readonly backend: Backend; readonly clock: Clock; readonly name: string };
+  readonly rates?: Rates;
 }
 
 /** A hub's core without sockets and admission: sessions over pipes, on a backend and a clock that a test holds. */
@@ -46,7 +49,7 @@ export class Core {
   readonly cluster: Cluster | undefined;
   readonly #node: CoreOptions["node"];
 
-  constructor({ rooms = openContract, keep = {}, limits = {}, node }: CoreOptions = {}) {
+  constructor({ rooms = openContract, keep = {}, limits = {}, rates = {}, node }: CoreOptions = {}) {
     const { turn } = this;
     const { backend, clock } = node ?? this;
     this.#node = node;
@@ -71,6 +74,7 @@ export class Core {
       limits: this.limits,
       clock,
       counts: this.counts,
+      rates: new RateLimits(rates, clock.monotonic, this.counts),
     };
     this.session = {
       ...requests,
