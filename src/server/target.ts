@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 
 /** RFC 9112, section 3.2.2: how a client asks that takes this server for a proxy. */
-const absoluteForm = /^https?:\/\/([^/?#@\s]+)/i;
+const absoluteForm = /^https?:\/\/([^/?#@\s]+)(?=[/?#]|$)/i;
 
 /** The path as it was sent, without the query and not decoded; of a target in absolute form, too. */
 export function pathOf({ url = "" }: Pick<IncomingMessage, "url">): string {

@@ -88,14 +88,28 @@ describe("flags over config", () => {
       ...sesame,
       origins: ["https://b.example"],
       limits: { rooms: 3, pingMs: 20_000 },
+      rates: { userRequestsPerS: 5, roomSendsPerS: 5 },
       keep: { messages: 5, ms: 10 },
       path: "/socket",
       setup: () => {},
     };
-    const options = assemble(["--limit", "rooms=9", "--keep-messages", "7", "--origin", "https://a.example"], config);
+    const options = assemble(
+      [
+        "--limit",
+        "rooms=9",
+        "--rate",
+        "user_requests_per_s=0.5",
+        "--keep-messages",
+        "7",
+        "--origin",
+        "https://a.example",
+      ],
+      config,
+    );
     expect(options).toMatchObject({
       origins: ["https://a.example"],
       limits: { rooms: 9, pingMs: 20_000 },
+      rates: { userRequestsPerS: 0.5, roomSendsPerS: 5 },
       keep: { messages: 7, ms: 10 },
       path: "/socket",
     });

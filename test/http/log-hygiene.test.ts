@@ -27,6 +27,10 @@ export default {
     hub.on("**", {
       join: ({ room, data }) => { if (room.startsWith("throw")) throw new Error(room + JSON.stringify(data)); },
       leave: ({ room }) => { throw new Error("left " + room); },
+      publish: {
+        fail: ({ room, data, user, key }) => { throw new Error([room, user, key, JSON.stringify(data)].join()); },
+        later: async ({ data }) => { throw new TypeError(data, { cause: new Error("because " + data) }); },
+      },
     });
   },
 };
@@ -92,6 +96,15 @@ describe("the log at level debug", () => {
     await says({ type: "auth", id: "0", token: `throw${canary}` }, "error");
     await says({ type: "join", id: "1", room: "a", data: { [canary]: `${canary}${escape}` } }, "joined");
     await says({ type: "publish", id: "2", room: "a", event: canary, key: canary, data: canary + escape }, "ack");
+    for (const event of ["fail", "later"]) {
+      await says({ type: "publish", id: event, key: canary + event, room: "a", event, data: canary + escape }, "error");
+      const answer = await fetch(`http://${host}/v1/rooms/${canary}/messages`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token("ann")}`, "content-type": "application/json" },
+        body: JSON.stringify({ event, data: canary + escape }),
+      });
+      expect([answer.status, await answer.text()]).toEqual([500, expect.not.stringContaining(canary)]);
+    }
     await says({ type: "presence", id: "3", room: "a", data: `${canary}${escape}` }, "ack");
     await says({ type: "join", id: "4", room: `b${escape}${canary}` }, "error");
     await says({ type: "join", id: "5", room: `throw${canary}`, data: canary + escape }, "error");
@@ -124,6 +137,8 @@ describe("the log at level debug", () => {
     expect(lines.filter(({ msg, connection }) => /connection|handler|credentials/.test(msg) && !connection)).toEqual(
       [],
     );
+    const calls = lines.filter(({ msg }) => msg === "an HTTP call failed");
+    expect([calls.length, new Set(calls.map(({ request }) => request)).size]).toEqual([2, 2]);
     const ended = lines.find(({ msg, user }) => msg === "connection ended" && user === "ann");
     expect(ended).toMatchObject({ code: 4567, connection: welcome["connection"], durationMs: expect.any(Number) });
   });
@@ -132,5 +147,6 @@ describe("the log at level debug", () => {
 interface LogLine {
   readonly msg: string;
   readonly connection?: string;
+  readonly request?: string;
   readonly user?: string;
 }

@@ -176,8 +176,14 @@ describe("all else", () => {
     expect(response.status).toBe(500);
     expect(await response.json()).toEqual({ error: { code: "internal", message: "something went wrong here" } });
     expect(logged).toEqual([
-      { method: "GET", status: 500, error: { type: "Error", at: expect.any(Array) as string[] } },
+      {
+        request: response.headers.get("request-id"),
+        method: "GET",
+        status: 500,
+        error: { type: "Error", at: expect.any(Array) as string[] },
+      },
     ]);
+    expect((await fetch(`${url}/readyz`)).headers.get("request-id")).not.toBe(response.headers.get("request-id"));
     expect(JSON.stringify(logged)).not.toContain("secret detail");
   });
 

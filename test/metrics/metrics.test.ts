@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { start } from "../cli/process.ts";
 import { readPage, tableUnder } from "../docs/markdown.ts";
+import type { JsonObject } from "../../src/protocol/json.ts";
+import { Refused } from "../../src/server/index.ts";
 import { startApi } from "../http/support/api.ts";
 import { metricsOperation } from "../../src/http/metrics.ts";
 
@@ -99,6 +101,53 @@ describe("the metrics of a hub", () => {
     expect(await sample(api, 'fanfare_closes_total{code="4567"}')).toBeUndefined();
     expect(await sample(api, 'fanfare_authentications_total{outcome="accepted"}')).toBe(2);
     expect(await sample(api, 'fanfare_connections{kind="websocket"}')).toBe(0);
+  });
+
+  it("count handlers that threw for a call over HTTP, and no refusals", async () => {
+    const api = await startApi();
+    api.hub.on("**", {
+      publish: {
+        fail: () => {
+          throw new Error("no");
+        },
+        refuse: () => {
+          throw new Refused("conflict", "no");
+        },
+      },
+    });
+    for (const [event, status] of [
+      ["fail", 500],
+      ["refuse", 409],
+    ] as const) {
+      const told = await api.call("POST", "/v1/rooms/lobby/messages", { as: "ann", json: { event } });
+      expect([told.status, told.headers.has("request-id")]).toEqual([status, status === 500]);
+    }
+    expect(await sample(api, "fanfare_handler_errors_total")).toBe(1);
+  });
+
+  it("count requests that were refused for their rate, by what refused them", async () => {
+    const rates = { userRequestsPerS: 0.01, userRequestsBurst: 3, roomSendsPerS: 0.01, roomSendsBurst: 1 };
+    const api = await startApi({ rates, limits: { requestsPerS: 3, rooms: 1 } });
+    const ann = await api.member("ann", "lobby");
+    const tell = async (id: string, frame: JsonObject): Promise<void> => {
+      ann.send({ id, room: "lobby", event: "e", ...frame });
+      await ann.until({ re: id } as JsonObject);
+    };
+    await tell("1", { type: "publish" });
+    await tell("2", { type: "publish" });
+    await tell("3", { type: "publish" });
+    await tell("4", { type: "publish" });
+    await tell("5", { type: "publish" });
+    await tell("6", { type: "history", limit: 1 });
+    const names = ["room", "held", "user", "connection"];
+    const counts = names.map((limit) => sample(api, `fanfare_rate_limited_total{limit="${limit}"}`));
+    // The second over the room's rate, the third held for it; then over the user's, and held; then over its own.
+    expect(Object.fromEntries((await Promise.all(counts)).map((count, i) => [names[i], count]))).toEqual({
+      room: 1,
+      held: 2,
+      user: 1,
+      connection: 1,
+    });
   });
 
   it("count credentials that are refused, and those that cannot be checked", async () => {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { endServer, startServer, type TestServer } from "../support/server.ts";
+import { rawConnect, upgradeText } from "../support/raw.ts";
+import { endServer, startServer, testApiKey, type TestServer } from "../support/server.ts";
 import { connect, connectAs, Refused, type ConnectOptions, type Peer } from "../support/socket.ts";
 import { makeToken } from "../support/token.ts";
 
@@ -117,6 +118,49 @@ describe("over the rate (P-63)", () => {
     ann.send({ type: "leave", id: "leave", room: "room" });
     await ann.expect({ type: "error", re: "leave", code: "rate_limited" });
     expect(await bob.settled()).toEqual([]);
+  });
+});
+
+describe("over a rate that connections share", () => {
+  const withRates = async (...rates: string[]): Promise<TestServer> => {
+    const flags = rates.flatMap((rate) => ["--rate", rate]);
+    return (server = await startServer(["--backend", "memory", ...flags]));
+  };
+
+  it("a user's connections and calls are refused together, and told when to try again", async () => {
+    const on = await withRates("user_requests_per_s=0.05", "user_requests_burst=2");
+    const [one, two] = [await connectAs(on, "ann"), await connectAs(on, "ann")];
+    for (const peer of [one, two]) {
+      peer.send({ type: "join", room: "room" });
+      await peer.expect({ type: "joined" });
+      peer.send({ type: "publish", id: "1", room: "room", event: "e", echo: false });
+      await peer.until({ type: "ack" });
+    }
+    one.send({ type: "publish", id: "2", room: "room", event: "e" });
+    await one.until({ type: "error", re: "2", room: "room", code: "rate_limited", retry_after_ms: "$integer" });
+    const answer = await fetch(`http://${on.host}/v1/rooms/room/members`, {
+      headers: { authorization: `Bearer ${makeToken({ sub: "ann", rooms: ["**"] })}` },
+    });
+    expect(answer.status).toBe(429);
+    expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(10);
+    const operator = await fetch(`http://${on.host}/v1/rooms/room/members`, {
+      headers: { authorization: `Bearer ${testApiKey}` },
+    });
+    expect(operator.status).toBe(200);
+    // Whoever is throttled is no flooder.
+    expect([one, two].map(({ socket }) => socket.readyState)).toEqual([1, 1]);
+  });
+
+  it("an address that connects too fast gets 429 with Retry-After, and another one does not", async () => {
+    const on = await withRates("address_connects_per_s=0.05", "address_connects_burst=1");
+    await connectAs(on, "ann");
+    const refused = await attempt(on);
+    expect((refused as Refused).status).toBe(429);
+    expect(await attempt(on, { localAddress: "127.0.0.2" })).not.toBeInstanceOf(Refused);
+    const peer = await rawConnect(on);
+    peer.write(upgradeText(on));
+    const { status, text } = await peer.head();
+    expect([status, /^retry-after: (\d+)\r$/im.exec(text)?.[1]]).toEqual([429, expect.stringMatching(/^(1[5-9]|20)$/)]);
   });
 });
 
