@@ -10,6 +10,7 @@ import { maxHistoryPage, shortHistoryMs } from "../../src/protocol/limits.ts";
 import { maxRoomBytes, maxTokenCharacters, maxUserBytes } from "../../src/protocol/names.ts";
 import { maxPatternCharacters, maxRoomPatterns } from "../../src/server/auth/rights.ts";
 import { defaultLimits } from "../../src/server/options.ts";
+import { rateNames } from "../../src/server/rates.ts";
 import { maxIdBytes } from "../../src/server/sse/cursors.ts";
 import { maxStreamRooms } from "../../src/server/sse/request.ts";
 import { readPage, root, tableUnder } from "./markdown.ts";
@@ -52,6 +53,22 @@ describe("the limits of the hub", () => {
     ({ option, flag }) => {
       const { limits } = readServeSettings(["--limit", `${flag}=300001`], {});
       expect(limits).toEqual({ [option]: 300_001 });
+    },
+  );
+});
+
+describe("the rates of the hub", () => {
+  const rows = tableUnder(server, "Rates");
+
+  it("are those of rates.ts", () => {
+    expect(rows.map(([name]) => name)).toEqual(rateNames);
+    expect(rateNames).toEqual(fieldsOf("src/server/rates.ts", "Rates"));
+  });
+
+  it.each(rows.map(([option = "", flag = ""]) => ({ option, flag })))(
+    "--rate $flag sets $option",
+    ({ option, flag }) => {
+      expect(readServeSettings(["--rate", `${flag}=7`], {}).rates).toEqual({ [option]: 7 });
     },
   );
 });

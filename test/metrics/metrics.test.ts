@@ -226,6 +226,8 @@ describe("the table of docs/metrics.md", () => {
     const ann = await api.member("ann", "lobby");
     ann.send({ type: "publish", id: "1", room: "lobby", event: "said", data: "hi" });
     await ann.until({ type: "ack" });
+    for (let i = 0; i < 12; i++) ann.send({ type: "history", id: String(i), room: "lobby", limit: 1 });
+    await ann.until({ type: "error", code: "rate_limited" });
     await fetch(`${api.url}/ws`);
     ann.socket.close();
     await ann.closed();
