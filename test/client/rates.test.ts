@@ -1,8 +1,7 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import { createClient, type Client, type Room } from "../../src/client/index.ts";
-import { createHub, type Hub } from "../../src/server/index.ts";
-import type { Rates } from "../../src/server/index.ts";
+import { createHub, type Hub, type Rates } from "../../src/server/index.ts";
 
 async function start(rates: Rates): Promise<{ hub: Hub; url: string }> {
   const hub = createHub({ auth: ({ token }) => ({ user: token }), limits: { requestsPerS: 10_000 }, rates });

@@ -131,7 +131,7 @@ describe("the metrics of a hub", () => {
     const ann = await api.member("ann", "lobby");
     const tell = async (id: string, frame: JsonObject): Promise<void> => {
       ann.send({ id, room: "lobby", event: "e", ...frame });
-      await ann.until({ re: id } as JsonObject);
+      await ann.until({ re: id });
     };
     await tell("1", { type: "publish" });
     await tell("2", { type: "publish" });
