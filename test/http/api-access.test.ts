@@ -176,7 +176,7 @@ describe("pages of other origins (P-80)", () => {
     for (const as of [opsKey, "bad"]) {
       const told = await call("GET", lobby, { as, headers: { origin } });
       expect(told.headers.get("access-control-allow-origin")).toBe(origin);
-      expect(told.headers.get("access-control-expose-headers")).toBe("retry-after");
+      expect(told.headers.get("access-control-expose-headers")).toBe("retry-after, request-id");
       expect(told.headers.get("access-control-allow-credentials")).toBeNull();
     }
   });
