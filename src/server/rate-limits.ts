@@ -105,9 +105,9 @@ export class RateLimits {
     throw this.#tooMuch(waitMs);
   }
 
-  /** What other nodes spent. Of a rate that is not set here, nothing counts. */
+  /** What other nodes spent. Of what is no rate, or not set here, nothing counts: it comes over the network. */
   observe(kind: RateKind, key: string, cost: number): void {
-    this.#allowances[kind]?.observe(key, cost, this.#monotonic());
+    if (Object.hasOwn(this.#allowances, kind)) this.#allowances[kind]?.observe(key, cost, this.#monotonic());
   }
 
   /** What was spent here since the last call, to be told to other nodes: see `Allowances.spent`. */

@@ -1,6 +1,6 @@
 /**
  * Rates that several connections share. Each is off until it is set: by its `…PerS`, with `…Burst` for how many may come
- * at once (absent: two seconds' worth, and at least one). They are of one node, or of all nodes of a cluster together.
+ * at once (absent: two seconds' worth, and at least one).
  */
 export interface Rates {
   /** Requests of one user, over all connections and HTTP calls; a page of history counts ten. */

@@ -46,6 +46,27 @@ describe("endpoints share the rates of users and addresses", () => {
     expect([one, two].map(({ socket }) => socket.readyState)).toEqual([1, 1]);
   });
 
+  it("and wait on where another that shares the rate was faster", async () => {
+    const clock = new FakeClock();
+    const options = { limits: { requestsPerS: 10_000 }, rates: { userRequestsPerS: 10, userRequestsBurst: 5 } };
+    const { hub, port } = await serve(options, { clock });
+    const got = { one: 0, two: 0 };
+    hub.endpoint("/:who", { authenticate: true }, async ({ socket, params }) => {
+      for await (const _ of socket) got[params.who as "one" | "two"]++;
+    });
+    const url = (who: string): string => `ws://127.0.0.1:${port}/${who}?token=ann`;
+    const [one, two] = [await connect(url("one")), await connect(url("two"))];
+    burst(one, 6);
+    await eventually(() => got.one === 6);
+    burst(two, 50);
+    await eventually(() => got.two === 50);
+    one.send("later");
+    // The rest of the first was told before the second sent anything, and was 200 ms.
+    const ms = await turnUntil(clock, () => got.one === 7);
+    expect(ms).toBeGreaterThanOrEqual(5_000);
+    expect(ms).toBeLessThan(6_000);
+  });
+
   it("over any long time, at no more than the rate", async () => {
     const clock = new FakeClock();
     const options = { limits: { requestsPerS: 10_000 }, rates: { addressRequestsPerS: 20, addressRequestsBurst: 10 } };

@@ -291,6 +291,7 @@ describe("what another node spent", () => {
     ]);
     limits.observe("userRequests", "ann", 1);
     limits.observe("addressConnects", "10.0.0.1", 1);
+    for (const kind of ["__proto__", "constructor", "none"]) limits.observe(kind as "roomSends", "ann", 1);
     expect(limits.request({ user: "ann" }, 1)).toBe(1_000);
   });
 });
