@@ -13,6 +13,7 @@ const config: ViteUserConfig = defineConfig({
       { find: /^fanfare\/http$/, replacement: `${src}/http/index.ts` },
       { find: /^fanfare\/lmdb$/, replacement: `${src}/backends/lmdb/index.ts` },
       { find: /^fanfare\/redis$/, replacement: `${src}/backends/redis/index.ts` },
+      { find: /^fanfare\/opentelemetry$/, replacement: `${src}/telemetry/index.ts` },
       { find: /^fanfare\/testing$/, replacement: `${src}/testing/index.ts` },
     ],
   },

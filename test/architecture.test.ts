@@ -15,6 +15,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   testing: ["protocol", "backends", "server", "client"],
   http: ["protocol", "server"],
   cli: ["protocol", "backends", "server", "http"],
+  telemetry: ["server"],
 };
 
 /** The packages each folder may import. The client has none: it is at most 8 kB and has no dependencies. */
@@ -26,6 +27,7 @@ const mayUse: Readonly<Record<string, readonly string[]>> = {
   testing: ["vitest", "node"],
   http: ["node"],
   cli: ["citty", "pino", "node"],
+  telemetry: ["@opentelemetry/api", "node"],
 };
 
 /** All of the server that knows a backend is the contract, and memory as what it takes when it is given none. */

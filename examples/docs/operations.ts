@@ -1,5 +1,9 @@
 import { createServer } from "node:http";
 import type { Hub } from "fanfare";
+// #region imports-traces
+import { createHub, jwt } from "fanfare";
+import { openTelemetry } from "fanfare/opentelemetry";
+// #endregion
 
 // #region shutdown
 export function serveHub(hub: Pick<Hub, "ready" | "attach" | "close">, drainMs = 5_000) {
@@ -22,5 +26,11 @@ export function serveHub(hub: Pick<Hub, "ready" | "attach" | "close">, drainMs =
   };
   process.once("SIGTERM", () => void stop());
   return { server, stop };
+}
+// #endregion
+
+// #region traces
+export function tracedHub(secret: string) {
+  return createHub({ auth: jwt({ secret }), tracing: openTelemetry() });
 }
 // #endregion

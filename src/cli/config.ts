@@ -27,6 +27,7 @@ const known: Readonly<Record<keyof Config, true>> = {
   trustedProxies: true,
   deflate: true,
   logger: true,
+  tracing: true,
   setup: true,
 };
 

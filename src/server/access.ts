@@ -2,6 +2,7 @@ import type { Right } from "../protocol/frames.ts";
 import { rights as allRights } from "../protocol/frames.ts";
 import type { Identity, RoomRight } from "./auth/identity.ts";
 import { rightsIn } from "./auth/rights.ts";
+import type { AppHandlers } from "./app-handlers.ts";
 import type { Catalog, RoomKind } from "./catalog.ts";
 import { Refused } from "./refused.ts";
 
@@ -17,7 +18,7 @@ export interface Access {
  * that is needed the answer is `forbidden`, whether the room exists or not (P-60).
  */
 export async function accessTo(
-  catalog: Catalog,
+  { catalog, app }: { readonly catalog: Catalog; readonly app: AppHandlers },
   who: { identity: Identity; connection: string | undefined },
   room: string,
   needed: RoomRight,
@@ -29,7 +30,8 @@ export async function accessTo(
   const { kind, params } = found;
   const { user } = who.identity;
   const { authorize } = kind.handlers;
-  const answer = authorize === undefined ? true : checked(await authorize({ room, params, user, ...who }));
+  const asked = { room, params, user, ...who };
+  const answer = authorize === undefined ? true : checked(await app.run("authorize", asked, authorize));
   if (answer === false) throw forbidden();
   const rights = new Set(
     allRights.filter((right) => granted.has(right) && (answer === true || answer.includes(right))),

@@ -13,6 +13,7 @@ import { isLater } from "./later.ts";
 import type { Limits, Logger } from "./options.ts";
 import { Session } from "./session.ts";
 import type { SessionContext } from "./session-context.ts";
+import type { Tracing } from "./tracing.ts";
 import { Welcome } from "./welcome.ts";
 
 /** What tells whose credentials are good: the app's function, tickets and revocations together. */
@@ -33,6 +34,7 @@ export interface AdmissionContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly session: SessionContext;
+  readonly tracing: Tracing | undefined;
 }
 
 /** How many characters may come in before the credentials are settled; a client that sends more is closed. */
@@ -49,6 +51,14 @@ export class Admission {
   }
 
   admit(connection: Connection, request: IncomingMessage, facts: RequestFacts): void {
+    const { tracing } = this.#context;
+    if (tracing === undefined) return this.#admit(connection, request, facts);
+    const span = tracing.start("fanfare.connect", { "fanfare.connection": connection.id, "fanfare.transport": "ws" });
+    connection.span = span;
+    span.run(() => this.#admit(connection, request, facts));
+  }
+
+  #admit(connection: Connection, request: IncomingMessage, facts: RequestFacts): void {
     const { cookie, origins, anonymous, anonymousRooms, randomBytes } = this.#context;
     const credentials = findCredentials(request, facts.query, { cookie, origins });
     if (credentials !== undefined) {
@@ -157,6 +167,7 @@ export class Admission {
     connection.session = session;
     connection.send(this.#welcomeFrame.text(connection.id, identity));
     connection.early = undefined;
+    connection.welcomed();
     this.#joinFromPath(session, facts);
   }
 

@@ -9,6 +9,8 @@ import { readPage, type PageRequest } from "./history.ts";
 import { refOf, type Published, type Submitted } from "./publisher.ts";
 import type { Source } from "./rate-limits.ts";
 import { Refused } from "./refused.ts";
+import { messageFacts, nameFact, traced, tracedPublish } from "./traced.ts";
+import type { SpanFacts } from "./tracing.ts";
 import { submitForUser } from "./user-publish.ts";
 
 /** On whose word a call without a connection is made (P-80). */
@@ -53,7 +55,9 @@ export class Calls {
 
   /** Needs no membership. */
   publish(caller: Caller, room: string, message: CallMessage & { key: string | undefined }): Promise<Published> {
-    const published = this.#context.counts.published(this.#submit(caller, room, message));
+    const { counts, tracing } = this.#context;
+    const submit = (): Promise<Submitted> => this.#submit(caller, room, message);
+    const published = counts.published(tracedPublish(tracing, messageFacts("call", room, message.event), submit));
     return this.#counted(published.then(({ outcome }) => outcome));
   }
 
@@ -62,13 +66,12 @@ export class Calls {
     room: string,
     { key, ...message }: CallMessage & { key: string | undefined },
   ): Promise<Submitted> {
-    const { publisher } = this.#context;
     const access = await this.#access(caller, room, "publish");
     if (caller.kind === "user") this.#context.rates.send(room);
     const { event, data, from, except } = checkAuthor(caller, message);
     return caller.kind === "user"
-      ? submitForUser(publisher, whoIs(caller.identity), access, { room, event, data, key, except })
-      : publisher.submit({
+      ? submitForUser(this.#context, whoIs(caller.identity), access, { room, event, data, key, except })
+      : this.#context.publisher.submit({
           room,
           kind: access.kind,
           event,
@@ -82,7 +85,9 @@ export class Calls {
 
   /** Reaches every connection in the room but `except`, a user's own too: the call has none. */
   signal(caller: Caller, room: string, message: CallMessage): Promise<void> {
-    return this.#counted(this.#signal(caller, room, message));
+    const signal = (): Promise<void> => this.#signal(caller, room, message);
+    const facts = messageFacts("call", room, message.event);
+    return this.#counted(traced(this.#context.tracing, "fanfare.signal", facts, signal));
   }
 
   async #signal(caller: Caller, room: string, message: CallMessage): Promise<void> {
@@ -93,7 +98,8 @@ export class Calls {
 
   /** The members of the answer as JSON text without braces, see `readPage`. */
   history(caller: Caller, room: string, page: PageRequest): Promise<string> {
-    return this.#counted(this.#history(caller, room, page));
+    const read = (): Promise<string> => this.#history(caller, room, page);
+    return this.#counted(traced(this.#context.tracing, "fanfare.history", roomFacts(room), read));
   }
 
   async #history(caller: Caller, room: string, page: PageRequest): Promise<string> {
@@ -135,12 +141,16 @@ export class Calls {
   }
 
   async #access(caller: Caller, room: string, needed: Right): Promise<Pick<Access, "kind" | "params">> {
-    if (caller.kind === "user") return accessTo(this.#context.catalog, whoIs(caller.identity), room, needed);
+    if (caller.kind === "user") return accessTo(this.#context, whoIs(caller.identity), room, needed);
     if (isReservedRoom(room)) throw forbidden();
     const found = this.#context.catalog.find(room);
     if (found === undefined) throw new Refused("unknown_room", "there is no such room");
     return found;
   }
+}
+
+function roomFacts(room: string): () => SpanFacts {
+  return () => ({ "fanfare.via": "call", "fanfare.room": nameFact(room) });
 }
 
 function whoIs(identity: Identity): { identity: Identity; connection: undefined } {

@@ -8,6 +8,7 @@ import type { ExpelReason } from "./requests.ts";
 import type { Room } from "./room.ts";
 import type { Session } from "./session.ts";
 import type { SessionPeer } from "./session-context.ts";
+import type { TraceSpan } from "./tracing.ts";
 import type { Turn } from "./turn.ts";
 import { frameText } from "./wire.ts";
 
@@ -64,6 +65,8 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
   unfinished: { messages: number; since: number } | undefined;
   /** Messages that came in whole. */
   messages = 0;
+  /** From the handshake to `welcome`, where spans are made. */
+  span: TraceSpan | undefined;
   /** P-53: what `drain` told; the grace of its user's presence begins when it is over. */
   retryAfterMs = 0;
   readonly #context: ConnectionContext;
@@ -157,6 +160,11 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
     this.socket.close(code, reason);
   }
 
+  welcomed(): void {
+    this.span?.end();
+    this.span = undefined;
+  }
+
   renewed(identity: Identity): void {
     this.identity = identity;
     this.reauthTold = false;
@@ -196,6 +204,8 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
     this.early = undefined;
     this.outbox.close();
     this.session?.end(leavesAtOnce(code) ? 0 : this.#context.graceMs + this.retryAfterMs);
+    const failure = code === closeCodes.tryLater || code === closeCodes.internal ? "unavailable" : undefined;
+    this.span?.end({ "fanfare.close_code": code }, failure);
     this.ending(code, reason);
     this.#context.ended(this, code);
   }

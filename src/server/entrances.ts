@@ -176,6 +176,7 @@ export class Entrances {
       limits,
       clock,
       logger,
+      tracing: requests.tracing,
       session: {
         ...requests,
         requests: asks,
@@ -219,6 +220,7 @@ export class Entrances {
     const { anonymous = false, cookie, origins, deflate = false } = options;
     return new EndpointDoor({
       check,
+      tracing: this.#context.requests.tracing,
       anonymous,
       cookie,
       origins,
@@ -252,6 +254,7 @@ export class Entrances {
       limits,
       connections,
       draining,
+      tracing: this.#context.requests.tracing,
       stream: {
         turn,
         outboxBytes: limits.outboxBytes,

@@ -20,6 +20,8 @@ export interface RequestContext<Params> {
   readonly identity: Identity;
   /** The connection's id; undefined where it was asked over HTTP (P-80). */
   readonly connection: string | undefined;
+  /** Aborted where the handler has not ended within `limits.handlerMs`: its request has failed by then. */
+  readonly signal: AbortSignal;
 }
 
 export interface JoinContext<Params, Presence> extends RequestContext<Params> {

@@ -26,9 +26,10 @@ import {
   type FollowOptions,
 } from "./endpoints/follow.ts";
 import type { EndpointSocket } from "./endpoints/socket.ts";
-import { refOf, type Published } from "./publisher.ts";
+import { refOf, type Published, type Submitted } from "./publisher.ts";
 import { Refused } from "./refused.ts";
 import type { RequestContext } from "./requests.ts";
+import { messageFacts, tracedPublish } from "./traced.ts";
 
 export interface HandleContext extends RequestContext, FollowContext {
   readonly connections: Connections;
@@ -64,17 +65,20 @@ export class RoomHandle<C extends Contract, N extends string> {
     { from, key, except }: ServerPublishOptions = {},
   ): Promise<Published> {
     const kind = this.#kind();
-    const submitted = this.#context.publisher.submit({
-      room: this.name,
-      kind,
-      event,
-      data,
-      from,
-      except,
-      key: key === undefined ? undefined : { scope: "server", key },
-      handle: undefined,
-    });
-    return (await this.#context.counts.published(submitted)).outcome;
+    const { publisher, counts, tracing } = this.#context;
+    const submit = (): Promise<Submitted> =>
+      publisher.submit({
+        room: this.name,
+        kind,
+        event,
+        data,
+        from,
+        except,
+        key: key === undefined ? undefined : { scope: "server", key },
+        handle: undefined,
+      });
+    const submitted = tracedPublish(tracing, messageFacts("server", this.name, event), submit);
+    return (await counts.published(submitted)).outcome;
   }
 
   /** Passes a signal to everyone in the room but `except`. Rejects as `publish` does. */

@@ -9,6 +9,7 @@ import { checkIdentity } from "./auth/check-identity.ts";
 import { checkOrigins } from "./auth/origin.ts";
 import { createRevocations, type Revocations } from "./auth/revocations.ts";
 import { createTickets, type Tickets } from "./auth/tickets.ts";
+import { AppHandlers } from "./app-handlers.ts";
 import { Calls } from "./calls.ts";
 import { Catalog } from "./catalog.ts";
 import { systemClock, type Clock } from "./clock.ts";
@@ -102,15 +103,19 @@ export class Hub<C extends Contract = Contract> {
       peer: (id) => this.#connections.get(id),
       cluster: this.#cluster,
     });
+    const { tracing } = options;
+    const app = { clock, limits: this.limits, counts: this.#counts, logger: this.#logger, tracing };
     const requests: RequestContext = {
       catalog: this.#catalog,
       rooms: this.#rooms,
-      publisher: new Publisher(this.#backend, clock, this.limits, this.#counts),
+      publisher: new Publisher(this.#backend, clock, this.limits, this.#counts, tracing),
       backend: this.#backend,
       limits: this.limits,
       clock,
       counts: this.#counts,
       rates: new RateLimits(options.rates, clock.monotonic, this.#counts),
+      app: new AppHandlers(app),
+      tracing,
     };
     this.#handles = {
       ...requests,

@@ -38,6 +38,7 @@ export type { Group } from "./endpoints/groups.ts";
 export type { Sendable } from "./endpoints/payload.ts";
 export type { PageRequest } from "./history.ts";
 export type { AddressOf } from "./proxies.ts";
+export type { SpanFacts, TraceSpan, Tracing } from "./tracing.ts";
 export type { Published } from "./publisher.ts";
 export { Refused } from "./refused.ts";
 export type { Clock } from "./clock.ts";

@@ -3,6 +3,7 @@ import type { Contract, Keep } from "../protocol/contract.ts";
 import { defaults } from "../protocol/limits.ts";
 import type { Authenticate, RoomRights } from "./auth/identity.ts";
 import type { Rates } from "./rates.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** Every bound of a hub. Names end in their unit; counts have none. */
 export interface Limits {
@@ -29,6 +30,8 @@ export interface Limits {
   readonly presenceMembers: number;
   /** Requests of one connection that wait for handlers or the log; one more is `rate_limited`. */
   readonly pendingRequests: number;
+  /** For each of the app's room handlers; the request of one that takes longer fails with `internal`. */
+  readonly handlerMs: number;
 }
 
 export const defaultLimits: Limits = {
@@ -45,6 +48,7 @@ export const defaultLimits: Limits = {
   graceMs: defaults.graceMs,
   presenceMembers: 200,
   pendingRequests: 1_000,
+  handlerMs: 30_000,
 };
 
 /** What is kept where a room's spec says nothing else. */
@@ -89,6 +93,8 @@ export interface HubOptions<C extends Contract = Contract> {
   /** Offer permessage-deflate. Default false: it costs about five times the CPU and ten times the memory. */
   readonly deflate?: boolean;
   readonly logger?: Logger;
+  /** Spans of what the hub does: `openTelemetry()` of `fanfare/opentelemetry`. Absent: none, at no cost. */
+  readonly tracing?: Tracing;
 }
 
 /** A timer of Node takes no more milliseconds than this; no count or size needs more. */

@@ -13,6 +13,8 @@ import { Counts } from "./metrics/counts.ts";
 import { Once } from "./once.ts";
 import { Refused } from "./refused.ts";
 import { encodeRelay } from "./room.ts";
+import { nameFact, traced } from "./traced.ts";
+import type { SpanFacts, Tracing } from "./tracing.ts";
 
 /** A message on its way into a room. Whether its publisher may is settled before. */
 export interface Publication {
@@ -51,13 +53,16 @@ export class Publisher {
 
   readonly #counts: Counts;
   readonly #once: Once;
+  readonly #tracing: Tracing | undefined;
 
   constructor(
     backend: Backend,
     clock: Clock,
     limits: Pick<Limits, "dedupeMs" | "outboxBytes">,
     counts: Counts = new Counts(),
+    tracing?: Tracing,
   ) {
+    this.#tracing = tracing;
     this.#counts = counts;
     this.#backend = backend;
     this.#clock = clock;
@@ -138,7 +143,9 @@ export class Publisher {
     const keyed: (KeyRef & KeyFacts) | undefined = facts && { ...facts, resultJson, dedupeMs: this.#limits.dedupeMs };
     if (kind.keep === false) return this.#pass(ref, { body, except }, keyed, result);
     const began = this.#clock.monotonic();
-    const outcome = this.#backend.append(ref, { body, at, except }, keyed).then((done) => {
+    const append = (): Promise<Appended> => this.#backend.append(ref, { body, at, except }, keyed);
+    const about = (): SpanFacts => ({ "fanfare.room": nameFact(ref.name), "fanfare.bytes": Buffer.byteLength(body) });
+    const outcome = traced(this.#tracing, "fanfare.append", about, append).then((done) => {
       this.#counts.appends.add(this.#clock.monotonic() - began);
       return published(done, result);
     });

@@ -1,16 +1,15 @@
 import { BackendUnavailable } from "../backends/backend.ts";
 import { closeCodes } from "../protocol/codes.ts";
 import { encodeFrame } from "../protocol/encode.ts";
-import type { AuthFrame } from "../protocol/frames.ts";
+import type { AuthFrame, Right } from "../protocol/frames.ts";
 import { Refused } from "./refused.ts";
+import { errorFrame } from "./requests.ts";
 import type { Room } from "./room.ts";
 import type { SessionContext, SessionPeer } from "./session-context.ts";
 
 export interface RenewalEvents {
   /** The room is no longer allowed. */
   readonly expel: (room: Room) => void;
-  /** The text that tells the client what was thrown. */
-  readonly failure: (error: unknown, frame: AuthFrame) => string;
 }
 
 /** New credentials after `welcome` (P-17): they take effect before all that came after them (P-6). */
@@ -57,14 +56,27 @@ export class Renewal {
         this.#peer.close(closeCodes.unauthorized, "another user");
         return;
       }
+      const rights = new Map<Room, ReadonlySet<Right> | undefined>();
+      // A join that was under way may bring the connection into another room meanwhile.
+      for (let room = this.#without(rights); room !== undefined; room = this.#without(rights)) {
+        rights.set(room, await this.#context.requests.rightsAgain(this.#peer, room, identity));
+      }
+      if (this.#peer.closed) return;
       this.#peer.renewed(identity);
       const re = frame.id === undefined ? {} : { re: frame.id };
       const expiry = identity.expiresAt === undefined ? {} : { expires_at: identity.expiresAt };
       this.#peer.send(encodeFrame({ type: "authed", ...re, ...expiry }));
-      await this.#authorizeAgain();
+      this.#apply(rights);
     } catch (error) {
-      this.#peer.send(this.#events.failure(error, frame));
+      this.#peer.send(errorFrame(this.#refusalFor(error), frame));
     }
+  }
+
+  /** What cannot be checked now does not take effect: the credentials at hand hold until they expire. */
+  #refusalFor(error: unknown): Refused {
+    if (error instanceof Refused) return error;
+    this.#context.logger.error({ connection: this.#peer.id, err: error }, "credentials cannot be checked");
+    return new Refused("unavailable", "try again later");
   }
 
   /** An app's check that never ends must not hold back for ever what came after the `auth`. */
@@ -77,18 +89,17 @@ export class Renewal {
     });
   }
 
-  /** What is no longer allowed ends; where that cannot be told, the connection does, and its client joins anew. */
-  async #authorizeAgain(): Promise<void> {
-    try {
-      for (const room of [...this.#peer.joined.values()]) {
-        const rights = await this.#context.requests.rightsAgain(this.#peer, room);
-        if (this.#peer.joined.get(room.name) !== room) continue;
-        if (rights === undefined) this.#events.expel(room);
-        else room.setRights(this.#peer, rights);
-      }
-    } catch (error) {
-      this.#context.logger.error({ connection: this.#peer.id, err: error }, "rooms cannot be authorised");
-      this.#peer.close(closeCodes.tryLater, "rooms cannot be authorised");
+  /** A room whose rights with the new credentials are not known yet. */
+  #without(rights: ReadonlyMap<Room, unknown>): Room | undefined {
+    return [...this.#peer.joined.values()].find((room) => !rights.has(room));
+  }
+
+  /** Without an await, so that none of the rooms is left unchecked. */
+  #apply(rights: ReadonlyMap<Room, ReadonlySet<Right> | undefined>): void {
+    for (const [room, allowed] of rights) {
+      if (this.#peer.joined.get(room.name) !== room) continue;
+      if (allowed === undefined) this.#events.expel(room);
+      else room.setRights(this.#peer, allowed);
     }
   }
 

@@ -11,6 +11,7 @@ import type {
 } from "../protocol/frames.ts";
 import type { Json } from "../protocol/json.ts";
 import { accessTo, forbidden, type Access } from "./access.ts";
+import type { AppHandlers } from "./app-handlers.ts";
 import type { Identity } from "./auth/identity.ts";
 import { validate, type Catalog, type RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
@@ -24,6 +25,8 @@ import { Refused } from "./refused.ts";
 import type { Room } from "./room.ts";
 import type { Rooms } from "./rooms.ts";
 import { planStart, startUnkept, type Start } from "./start.ts";
+import { nameFact, traced, tracedPublish } from "./traced.ts";
+import type { SpanFacts, Tracing } from "./tracing.ts";
 import { submitForUser } from "./user-publish.ts";
 
 /** A member's presence data is sent to everyone in the room, and a list of 200 has to fit an outbox. */
@@ -39,6 +42,8 @@ export interface RequestContext {
   readonly clock: Clock;
   readonly counts: Counts;
   readonly rates: RateLimits;
+  readonly app: AppHandlers;
+  readonly tracing: Tracing | undefined;
 }
 
 /** Why the server ends a membership. */
@@ -46,10 +51,19 @@ export type ExpelReason = "forbidden" | "removed";
 
 /** A join that has passed all that can refuse it; its room is held open until `release`. */
 export interface Prepared {
-  readonly room: Room;
   /** Takes the connection in, where it is still there. */
   enter(): void;
+  /** Called once. Tells the app's `leave` handler where its `join` let in one who never entered. */
   release(): void;
+}
+
+/** A join that the app has let in. */
+interface Admitted {
+  readonly room: Room;
+  readonly data: Json | undefined;
+  /** The app's `join` handler has run for it, so that a `leave` is due. */
+  isTold: boolean;
+  isEntered: boolean;
 }
 
 /** The connection that asks. */
@@ -70,7 +84,11 @@ export class Requests {
     this.#context = context;
   }
 
-  async join(peer: Requester, frame: JoinFrame): Promise<void> {
+  join(peer: Requester, frame: JoinFrame): Promise<void> {
+    return traced(this.#context.tracing, "fanfare.join", factsOf(peer, frame), () => this.#join(peer, frame));
+  }
+
+  async #join(peer: Requester, frame: JoinFrame): Promise<void> {
     const { identity } = peer;
     const access = await this.joinAccess(peer, frame);
     const isNew = !peer.joined.has(frame.room);
@@ -98,17 +116,23 @@ export class Requests {
    * A join up to its last step, for a connection that enters several rooms together or none. `access` is that of
    * `joinAccess`; the peer's identity must stay the same from there on.
    */
-  async prepare(peer: Requester, frame: JoinFrame, access: Access): Promise<Prepared> {
-    const { room, data } = await this.#admit(peer, frame, access);
+  prepare(peer: Requester, frame: JoinFrame, access: Access): Promise<Prepared> {
+    const prepare = (): Promise<Prepared> => this.#prepare(peer, frame, access);
+    return traced(this.#context.tracing, "fanfare.join", factsOf(peer, frame), prepare);
+  }
+
+  async #prepare(peer: Requester, frame: JoinFrame, access: Access): Promise<Prepared> {
+    const admitted = await this.#admit(peer, frame, access);
+    const { room, data } = admitted;
+    const release = (): void => void this.#release(peer, admitted);
     try {
       const start = await this.#start(peer, frame, room, access.rights);
-      return {
-        room,
-        enter: () => enter(peer, room, frame, access.rights, data, start),
-        release: () => room.release(),
+      const enterNow = (): void => {
+        admitted.isEntered = enter(peer, room, frame, access.rights, data, start);
       };
+      return { enter: enterNow, release };
     } catch (error) {
-      room.release();
+      release();
       throw error;
     }
   }
@@ -141,15 +165,18 @@ export class Requests {
   }
 
   /** Tells the app that a connection has gone from a room. */
-  async left(peer: Requester, room: Room): Promise<void> {
-    const { leave } = room.kind.handlers;
-    const params = leave && this.#context.catalog.find(room.name)?.params;
-    if (params !== undefined) await leave?.({ room: room.name, params, ...who(peer), user: peer.user });
+  async left(peer: Requester, { name, kind }: Pick<Room, "name" | "kind">): Promise<void> {
+    const { leave } = kind.handlers;
+    const params = leave && this.#context.catalog.find(name)?.params;
+    if (leave === undefined || params === undefined) return;
+    await this.#context.app.run("leave", { room: name, params, ...who(peer), user: peer.user }, leave);
   }
 
   /** `mayAppend` throws where a publish before this one has an unknown outcome (P-33). */
   publish(peer: Requester, frame: PublishFrame, mayAppend: () => void): Promise<Submitted> {
-    return this.#context.counts.published(this.#publish(peer, frame, mayAppend));
+    const { counts, tracing } = this.#context;
+    const submit = (): Promise<Submitted> => this.#publish(peer, frame, mayAppend);
+    return counts.published(tracedPublish(tracing, factsOf(peer, frame), submit));
   }
 
   async signal(peer: Requester, { room, event, data }: SignalRequest): Promise<void> {
@@ -171,10 +198,10 @@ export class Requests {
     return `{"type":"history","re":${JSON.stringify(frame.id)},"room":${JSON.stringify(frame.room)},${page}}`;
   }
 
-  /** What the user may do in a room that it is in; undefined where it may not be there any more (P-17). */
-  async rightsAgain(peer: Requester, room: Room): Promise<ReadonlySet<Right> | undefined> {
+  /** What the user may do in a room with other credentials; undefined where it may not be there any more (P-17). */
+  async rightsAgain(peer: Requester, room: Room, identity: Identity): Promise<ReadonlySet<Right> | undefined> {
     try {
-      return (await this.#access(peer, room.name, "join")).rights;
+      return (await accessTo(this.#context, { identity, connection: peer.id }, room.name, "join")).rights;
     } catch (error) {
       if (error instanceof Refused) return undefined;
       throw error;
@@ -182,7 +209,7 @@ export class Requests {
   }
 
   #access(peer: Requester, room: string, needed: Right | "join"): Promise<Access> {
-    return accessTo(this.#context.catalog, who(peer), room, needed);
+    return accessTo(this.#context, who(peer), room, needed);
   }
 
   async #publish(peer: Requester, frame: PublishFrame, mayAppend: () => void): Promise<Submitted> {
@@ -191,7 +218,7 @@ export class Requests {
     this.#context.rates.publish(peer, frame.room, this.#context.limits.rooms);
     const { room, event, data, key, echo } = frame;
     const message = { room, event, data, key, except: echo ? undefined : peer.id, mayAppend };
-    return submitForUser(this.#context.publisher, who(peer), access, message);
+    return submitForUser(this.#context, who(peer), access, message);
   }
 
   /** Rights first, then membership (P-60). */
@@ -212,32 +239,70 @@ export class Requests {
 
   /** `identity` is the one that `access` was settled for. */
   async #enter(peer: Requester, frame: JoinFrame, access: Access, identity: Identity): Promise<void> {
-    const { room, data } = await this.#admit(peer, frame, access);
+    const admitted = await this.#admit(peer, frame, access);
+    const { room, data } = admitted;
     try {
       let { rights } = access;
       let settledFor = identity;
       let start = await this.#start(peer, frame, room, rights);
-      // P-17: other credentials came while this join waited, and count for it as for the rooms that it was in.
-      while (peer.identity !== settledFor && !peer.closed) {
-        settledFor = peer.identity;
-        ({ rights } = await this.joinAccess(peer, frame));
-        start = await this.#start(peer, frame, room, rights);
+      while (!peer.closed) {
+        if (peer.identity !== settledFor) {
+          // P-17: other credentials came while this join waited, and count for it as for the rooms that it was in.
+          settledFor = peer.identity;
+          ({ rights } = await this.joinAccess(peer, frame));
+          start = await this.#start(peer, frame, room, rights);
+        } else if (!admitted.isTold && !peer.joined.has(room.name)) {
+          // It was taken out while it joined again, so it comes in anew.
+          await this.#tellJoin(peer, frame, access, data);
+          admitted.isTold = true;
+        } else break;
       }
-      enter(peer, room, frame, rights, data, start);
+      admitted.isEntered = enter(peer, room, frame, rights, data, start);
     } finally {
-      room.release();
+      await this.#release(peer, admitted);
     }
   }
 
-  /** All but the log that can refuse a join after its access. The room is held open until `release`. */
-  async #admit(
-    peer: Requester,
-    frame: JoinFrame,
-    { kind, params }: Access,
-  ): Promise<{ room: Room; data: Json | undefined }> {
+  /** All but the log that can refuse a join after its access. The room is held open until `#release`. */
+  async #admit(peer: Requester, frame: JoinFrame, access: Access): Promise<Admitted> {
+    const { kind } = access;
     const data = frame.data === undefined ? undefined : await checkPresence(kind, frame.data);
-    await kind.handlers.join?.({ room: frame.room, params, data, ...who(peer), user: peer.user });
-    return { room: await this.#context.rooms.hold(frame.room, kind), data };
+    // One who joins again has entered before: its rights were asked for anew, and the app's handler knows of it.
+    const isTold = !peer.joined.has(frame.room);
+    if (isTold) await this.#tellJoin(peer, frame, access, data);
+    try {
+      return { room: await this.#context.rooms.hold(frame.room, kind), data, isTold, isEntered: false };
+    } catch (error) {
+      if (isTold) await this.#untold(peer, { name: frame.room, kind });
+      throw error;
+    }
+  }
+
+  async #tellJoin(
+    peer: Requester,
+    { room: name }: JoinFrame,
+    { kind, params }: Access,
+    data: Json | undefined,
+  ): Promise<void> {
+    const { join } = kind.handlers;
+    if (join === undefined) return;
+    const context = { room: name, params, data, ...who(peer), user: peer.user };
+    await this.#context.app.run("join", context, join, () => void this.#untold(peer, { name, kind }));
+  }
+
+  async #release(peer: Requester, { room, isTold, isEntered }: Admitted): Promise<void> {
+    room.release();
+    if (isTold && !isEntered) await this.#untold(peer, room);
+  }
+
+  /** For each `join` of the app that let somebody in there is one `leave`, also where nobody entered. */
+  async #untold(peer: Requester, room: Pick<Room, "name" | "kind">): Promise<void> {
+    if (room.kind.handlers.join === undefined) return;
+    await this.left(peer, room).catch((error: unknown) => this.#leaveFailed(peer, error));
+  }
+
+  #leaveFailed(peer: Requester, error: unknown): void {
+    this.#context.app.failed(error, { connection: peer.id, request: "leave" });
   }
 
   /** undefined: joined again without `since` and `history`, so the stream goes on (P-24). */
@@ -257,14 +322,24 @@ function enter(
   rights: ReadonlySet<Right>,
   data: Json | undefined,
   start: Start | undefined,
-): void {
-  if (peer.closed) return;
+): boolean {
+  if (peer.closed) return false;
   peer.joined.set(frame.room, room);
   room.enter(peer, { re: frame.id, rights, presence: frame.presence, data, start });
+  return true;
 }
 
 function who(peer: Requester): { identity: Identity; connection: string } {
   return { identity: peer.identity, connection: peer.id };
+}
+
+function factsOf(peer: Requester, frame: { room: string; event?: string }): () => SpanFacts {
+  const { room, event } = frame;
+  return () => ({
+    "fanfare.connection": peer.id,
+    "fanfare.room": nameFact(room),
+    ...(event !== undefined && { "fanfare.event": nameFact(event) }),
+  });
 }
 
 async function checkPresence(kind: RoomKind, given: Json): Promise<Json> {

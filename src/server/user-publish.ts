@@ -1,4 +1,5 @@
 import type { Json } from "../protocol/json.ts";
+import type { AppHandlers } from "./app-handlers.ts";
 import type { Access } from "./access.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { Publisher, Submitted } from "./publisher.ts";
@@ -20,7 +21,7 @@ export interface UserMessage {
  * way it comes (P-31). `connection` is undefined where there is none.
  */
 export function submitForUser(
-  publisher: Publisher,
+  { publisher, app }: { readonly publisher: Publisher; readonly app: AppHandlers },
   who: { readonly identity: Identity; readonly connection: string | undefined },
   { kind, params }: Pick<Access, "kind" | "params">,
   { room, event, data, key, except, mayAppend }: UserMessage,
@@ -36,7 +37,8 @@ export function submitForUser(
     from: user,
     except,
     key: key === undefined ? undefined : { scope: `user:${user}`, key },
-    handle: (checked) => handler?.({ room, params, event, key, data: checked as Json, ...who, user }),
+    handle: (checked) =>
+      handler && app.run("publish", { room, params, event, key, data: checked as Json, ...who, user }, handler),
     ...(mayAppend !== undefined && { mayAppend }),
   });
 }

@@ -65,7 +65,7 @@ describe("serve's flags", () => {
   test("limits have the names they have on the wire", () => {
     const names = [
       ...["message_bytes", "rooms", "requests_per_s", "connections", "connections_per_user", "connections_per_address"],
-      ...["auth_within_ms", "ping_ms", "grace_ms", "presence_members", "pending_requests"],
+      ...["auth_within_ms", "ping_ms", "grace_ms", "presence_members", "pending_requests", "handler_ms"],
     ];
     const { limits } = read(
       ...names.flatMap((name) => ["--limit", `${name}=7`]),
@@ -86,6 +86,7 @@ describe("serve's flags", () => {
       graceMs: 7,
       presenceMembers: 7,
       pendingRequests: 7,
+      handlerMs: 7,
     });
   });
 

@@ -12,7 +12,7 @@ import { WebSocket } from "ws";
 import { exchange, giveTicket, provider, rotating, sessionHub } from "../../examples/docs/auth.ts";
 import { durableHub } from "../../examples/docs/durable.ts";
 import { chatHub, type Store } from "../../examples/docs/handlers.ts";
-import { serveHub } from "../../examples/docs/operations.ts";
+import { serveHub, tracedHub } from "../../examples/docs/operations.ts";
 import { look, moderate, orderSent, toSome } from "../../examples/docs/publish.ts";
 import { serve, talk } from "../../examples/docs/readme.ts";
 import { send, timeline } from "../../examples/docs/resume.ts";
@@ -406,6 +406,13 @@ describe("delivery and resume", () => {
 });
 
 describe("operations", () => {
+  it("a hub with traces serves without an SDK, too", async () => {
+    const hub = tracedHub("a secret for the docs' examples, 32 bytes");
+    await hub.start();
+    expect(await hub.room("r").publish("e", 1)).toMatchObject({ offset: 1 });
+    await hub.close();
+  });
+
   it("a hub that is closing is not ready, and its clients are told to come back", async () => {
     const hub = createHub({ anonymous: true });
     const { server, stop } = serveHub(hub, 100);

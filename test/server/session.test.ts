@@ -153,8 +153,8 @@ describe("a handler's result", () => {
 describe("joining again", () => {
   it("while the member is being taken out of the room gives it the stream again", async () => {
     const slow = new Gate();
-    let joins = 0;
-    const core = await coreWith({ join: () => (++joins === 2 ? slow.passed : undefined) });
+    let asked = 0;
+    const core = await coreWith({ authorize: () => (++asked === 2 ? slow.passed.then(() => true) : true) });
     const ann = await joined(core, "ann");
     ann.says({ type: "join", id: "again", room: "r" });
     await turnEnded();
@@ -241,7 +241,7 @@ describe("new credentials (P-17, invariant 11)", () => {
     expect(ann.of("presence")).toEqual([]);
   });
 
-  it("that cannot be checked for one room close the connection, so that none is kept unchecked", async () => {
+  it("that cannot be checked for one room are unavailable, and the old ones hold in all of them", async () => {
     let isBroken = false;
     const core = await coreWith({
       authorize: ({ room }) => {
@@ -256,8 +256,14 @@ describe("new credentials (P-17, invariant 11)", () => {
     core.renewed = narrow({ r: ["join"] });
     ann.says({ type: "auth", id: "a", token: "t" });
     await turnEnded();
-    expect(ann.closeCode).toBe(1013);
-    expect(answers(ann)).toEqual(["authed a"]);
+    expect(answers(ann)).toEqual(["error a"]);
+    expect(ann.of("error")).toMatchObject([{ re: "a", code: "unavailable" }]);
+    expect([ann.closed, [...ann.joined.keys()], ann.identity.rooms]).toEqual([false, ["r", "gone"], undefined]);
+    isBroken = false;
+    ann.says({ type: "auth", id: "b", token: "t" });
+    await turnEnded();
+    expect(answers(ann)).toEqual(["error a", "authed b"]);
+    expect([...ann.joined.keys()]).toEqual(["r"]);
   });
 
   it("take effect before all that follows them", async () => {

@@ -11,6 +11,8 @@ import { refusals, tooFast, webSocketOptions } from "../door.ts";
 import type { AddressOf } from "../proxies.ts";
 import type { RateLimits } from "../rate-limits.ts";
 import { pathOf } from "../target.ts";
+import { traced } from "../traced.ts";
+import type { Tracing } from "../tracing.ts";
 import { checkUpgrade, notNow, refusal, writeRefusal, type UpgradeRefusal } from "../upgrade.ts";
 import { RawConnection } from "./connection.ts";
 import { makeEndpoint, type AnyHandler, type AnyOptions, type Endpoint } from "./endpoint.ts";
@@ -19,6 +21,7 @@ import type { Refusal } from "./refuse.ts";
 import { runHandler, type RunContext } from "./run.ts";
 
 export interface EndpointDoorContext extends RunContext {
+  readonly tracing: Tracing | undefined;
   readonly anonymous: boolean;
   readonly cookie: string | undefined;
   readonly origins: readonly string[] | undefined;
@@ -137,7 +140,14 @@ export class EndpointDoor {
     });
     let answer: Answer | UpgradeRefusal;
     try {
-      answer = await Promise.race([this.#ask(visitor), deadline]);
+      const endpoint = { "fanfare.transport": "endpoint", "fanfare.endpoint": visitor.route.endpoint.path.path };
+      const asked = traced(
+        this.#context.tracing,
+        "fanfare.connect",
+        () => endpoint,
+        () => this.#ask(visitor),
+      );
+      answer = await Promise.race([asked, deadline]);
     } catch (error) {
       logger.error(
         { endpoint: visitor.route.endpoint.path.path, err: error },

@@ -38,6 +38,7 @@ export class Counts {
   replayed = 0;
   signals = 0;
   handlerErrors = 0;
+  handlerTimeouts = 0;
   readonly messages: Delivered = new Delivered();
   readonly signalFrames: Delivered = new Delivered();
   readonly presence: Delivered = new Delivered();

@@ -78,6 +78,7 @@ function addDone(registry: Registry, counts: Counts): void {
   plain("fanfare_signal_drops_total", "Signals left out for a congested reader.", () => counts.signalFrames.dropped);
   by("fanfare_closes_total", "Connections that ended, by close code.", "code", () => counts.closes);
   plain("fanfare_handler_errors_total", "Handlers of the app that threw.", () => counts.handlerErrors);
+  plain("fanfare_handler_timeouts_total", "Handlers of the app that took too long.", () => counts.handlerTimeouts);
   by("fanfare_authentications_total", "Checks of credentials, by outcome.", "outcome", () => counts.authentications);
   by(
     "fanfare_rate_limited_total",

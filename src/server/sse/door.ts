@@ -14,6 +14,8 @@ import type { AddressOf } from "../proxies.ts";
 import type { RateLimits } from "../rate-limits.ts";
 import { Refused } from "../refused.ts";
 import type { Prepared } from "../requests.ts";
+import { traced } from "../traced.ts";
+import type { Tracing } from "../tracing.ts";
 import { pathOf } from "../target.ts";
 import { Welcome } from "../welcome.ts";
 import { allowOrigin, answerPreflight, Denied, deniedFor, isPreflight, sendDenied } from "./answer.ts";
@@ -27,6 +29,7 @@ const defaultPath = "/sse";
 export interface StreamDoorContext extends Capacity {
   readonly options: Pick<HubOptions, "ssePath" | "origins" | "cookie" | "anonymous" | "anonymousRooms">;
   readonly check: CheckCredentials;
+  readonly tracing: Tracing | undefined;
   readonly randomBytes: (count: number) => Uint8Array;
   readonly clock: Clock;
   readonly stream: Omit<StreamContext, "ended">;
@@ -122,7 +125,9 @@ export class StreamDoor {
     stream.checkBy = clock.monotonic() + limits.authWithinMs;
     this.#pulse.wake();
     opened(stream);
-    void this.#admit(stream, request, response, asked);
+    const facts = { "fanfare.connection": stream.id, "fanfare.transport": "sse" };
+    const admit = (): Promise<void> => this.#admit(stream, request, response, asked);
+    void traced(this.#context.tracing, "fanfare.connect", () => facts, admit);
   }
 
   async #admit(stream: Stream, request: IncomingMessage, response: ServerResponse, asked: Asked): Promise<void> {
@@ -136,7 +141,6 @@ export class StreamDoor {
       if (!stream.closed) stream.open(this.#welcome.text(stream.id, identity));
       for (const join of prepared) join.enter();
       for (const join of prepared) join.release();
-      if (stream.closed) this.#abandon(stream, prepared);
     } catch (error) {
       this.#fail(stream, response, error);
     }
@@ -191,20 +195,9 @@ export class StreamDoor {
     const prepared = await settled(joins.values.map(({ join, access }) => requests.prepare(stream, join, access)));
     if (prepared.faults.length > 0) {
       for (const join of prepared.values) join.release();
-      this.#abandon(stream, prepared.values);
       refuseIfAny(prepared.faults);
     }
     return prepared.values;
-  }
-
-  /** Joins that the app's handlers know of, and that never were or are over. */
-  #abandon(stream: Stream, prepared: readonly Prepared[]): void {
-    for (const { room } of prepared) {
-      this.#stream.requests.left(stream, room).catch((error: unknown) => {
-        this.#stream.counts.handlerErrors++;
-        this.#stream.logger.error({ connection: stream.id, request: "leave", err: error }, "a handler failed");
-      });
-    }
   }
 
   #fail(stream: Stream, response: ServerResponse, error: unknown): void {

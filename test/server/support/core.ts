@@ -1,6 +1,7 @@
 import { type Backend, BackendUnavailable } from "../../../src/backends/backend.ts";
 import { openContract, type Contract, type Keep } from "../../../src/protocol/contract.ts";
 import type { JsonObject } from "../../../src/protocol/json.ts";
+import { AppHandlers } from "../../../src/server/app-handlers.ts";
 import type { Identity } from "../../../src/server/auth/identity.ts";
 import { Catalog } from "../../../src/server/catalog.ts";
 import type { Clock } from "../../../src/server/clock.ts";
@@ -66,6 +67,7 @@ export class Core {
       cluster: this.cluster,
     });
     this.publisher = new Publisher(backend, clock, this.limits, this.counts);
+    const logger = recording(this.logged);
     const requests: RequestContext = {
       catalog: this.catalog,
       rooms: this.rooms,
@@ -75,11 +77,13 @@ export class Core {
       clock,
       counts: this.counts,
       rates: new RateLimits(rates, clock.monotonic, this.counts),
+      app: new AppHandlers({ clock, limits: this.limits, counts: this.counts, logger, tracing: undefined }),
+      tracing: undefined,
     };
     this.session = {
       ...requests,
       requests: new Requests(requests),
-      logger: recording(this.logged),
+      logger,
       renew: () => Promise.resolve(this.renewed),
     };
   }
