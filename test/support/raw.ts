@@ -165,7 +165,7 @@ export async function rawConnect(server: TestServer): Promise<RawPeer> {
 
 /** The lines of a lawful upgrade; a header given as undefined is left out, given as a list it is repeated. */
 export function upgradeText(
-  server: TestServer,
+  server: Pick<TestServer, "host">,
   options: {
     path?: string;
     headers?: Record<string, string | string[] | undefined>;

@@ -26,13 +26,15 @@ export interface Exit {
 export class TestServer {
   readonly port: number;
   readonly args: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
   #exit: Promise<Exit> | undefined;
   #output = "";
 
-  constructor(port: number, args: readonly string[]) {
+  constructor(port: number, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
     this.port = port;
     this.args = args;
+    this.#env = env;
   }
 
   get host(): string {
@@ -56,7 +58,7 @@ export class TestServer {
   /** Starts the process and resolves when `/healthz` says 200. Rejects with its output where it does not come up. */
   async start(): Promise<void> {
     const args = [command, "serve", "--host", "127.0.0.1", "--port", String(this.port), ...commonArgs, ...this.args];
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env: this.#env });
     child.stdout.setEncoding("utf8").on("data", (text: string) => (this.#output += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#output += text));
     this.#child = child;

@@ -1,6 +1,11 @@
 import { connect, type Socket } from "node:net";
 import { frameBytes, upgradeText } from "../raw.ts";
-import type { TestServer } from "../server.ts";
+
+/** Where a server, or a proxy before it, is reached. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
 
 export interface ConnectionEvents {
   /** A text frame: its bytes are `bytes` from `start` to `end`, valid during the call only. */
@@ -21,7 +26,7 @@ export class LeanConnection {
   #rest: Buffer = empty;
   #waiting: string[] = [];
 
-  constructor(server: TestServer, token: string, events: ConnectionEvents) {
+  constructor(server: Address, token: string, events: ConnectionEvents) {
     this.#events = events;
     this.#socket = connect(server.port, "127.0.0.1");
     this.#socket.setNoDelay(true);
@@ -43,6 +48,23 @@ export class LeanConnection {
     this.#isOver = true;
     if (withReset) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
+  }
+
+  /** Says goodbye; `ended` comes with the server's answer. */
+  close(code: number): void {
+    const payload = Buffer.alloc(2);
+    payload.writeUInt16BE(code);
+    if (this.#isUpgraded) this.#socket.write(frameBytes(payload, { opcode: 8 }));
+    else this.cut(false);
+  }
+
+  /** Reads nothing until `goOn`: what the server sends piles up on its side. */
+  stall(): void {
+    this.#socket.pause();
+  }
+
+  goOn(): void {
+    this.#socket.resume();
   }
 
   #over(code: number | undefined): void {
