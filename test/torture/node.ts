@@ -7,6 +7,7 @@ import type { Recorder } from "./records.ts";
 export interface NodeOptions {
   readonly name: string;
   readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>> | undefined;
   /** Where the run's files are. */
   readonly folder: string;
   readonly recorder: Recorder;
@@ -27,13 +28,14 @@ export class TortureNode {
   /** Two faults may want it away at once: it comes back with the last. */
   #away = 0;
   #paused = 0;
+  #turn: Promise<void> = Promise.resolve();
 
-  private constructor(port: number, { name, args, folder, recorder, mangle }: NodeOptions) {
+  private constructor(port: number, { name, args, env, folder, recorder, mangle }: NodeOptions) {
     this.name = name;
     this.#recorder = recorder;
     this.#clockFile = join(folder, `${name}.clock`);
     writeFileSync(this.#clockFile, "+0");
-    this.server = new TestServer(port, args, clockedEnvironment(this.#clockFile));
+    this.server = new TestServer(port, args, { ...clockedEnvironment(this.#clockFile), ...env });
     this.link = new Link(() => ({ host: this.server.host, port }), mangle);
   }
 
@@ -55,11 +57,9 @@ export class TortureNode {
 
   /** Ends it, and gives what starts it again. */
   async away(signal: "SIGKILL" | "SIGTERM"): Promise<() => Promise<void>> {
-    this.#isExpected = true;
-    if (this.#away++ === 0) await this.#end(signal);
-    return async () => {
-      if (--this.#away === 0) await this.start();
-    };
+    this.#away++;
+    await this.#inTurn(() => this.#end(signal));
+    return () => this.#inTurn(() => this.#back());
   }
 
   /** Stops the process between two instructions, and gives what lets it go on. */
@@ -85,8 +85,20 @@ export class TortureNode {
     for (const link of this.engineLinks) link.close();
   }
 
+  /** One that is about to start is not ended before it has. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async #back(): Promise<void> {
+    if (--this.#away === 0) await this.start();
+  }
+
   async #end(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
     if (!this.server.alive) return;
+    this.#isExpected = true;
     const ended = this.server.signal(signal);
     // One that is stopped does not see a SIGTERM before it goes on.
     if (signal === "SIGTERM" && this.#paused > 0) void this.server.signal("SIGCONT");

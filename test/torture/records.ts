@@ -176,7 +176,7 @@ export class Recorder {
   }
 
   add(record: Unstamped<Rec>): void {
-    this.records.push({ at: Math.round(this.#now() * 10) / 10, ...record } as Rec);
+    this.records.push({ at: Math.round(this.#now() * 10) / 10, ...record });
   }
 }
 

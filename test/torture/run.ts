@@ -28,6 +28,7 @@ export interface TortureOptions {
   readonly faults?: readonly FaultName[];
   /** Planted bugs: a server with a bug of its own, in place of `--backend`, … */
   readonly serveArgs?: readonly string[];
+  readonly serveEnv?: Readonly<Record<string, string>>;
   /** … or what comes from it is changed on its way to clients. */
   readonly mangle?: Mangle;
   /** Told what is done as it is done. */
@@ -136,8 +137,8 @@ class Run {
 
   async #makeNode(name: string): Promise<TortureNode> {
     const args: string[] = [...serveArgs];
-    const { mangle } = this.#options;
-    const node = await TortureNode.make({ name, args, folder: this.#folder, recorder: this.recorder, mangle });
+    const { mangle, serveEnv: env } = this.#options;
+    const node = await TortureNode.make({ name, args, env, folder: this.#folder, recorder: this.recorder, mangle });
     args.push(...(this.#options.serveArgs ?? ["--backend", await this.#started(this.#engine).attach(node)]));
     return node;
   }

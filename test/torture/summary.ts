@@ -15,6 +15,19 @@ export interface Summary {
   readonly records: number;
 }
 
+export const tableHead: string =
+  "| backend | seed | took | faults | kept | delivered | connections | resumed | reset | broken invariants |\n" +
+  "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |";
+
+/** A row of the table in docs/proof.md. */
+export function tableRow(summary: Summary & { readonly broken: readonly number[] }): string {
+  const { backend, seed, tookS, faults, published, deliveries, connections, resumes, resets, broken } = summary;
+  const counts = [faults, published, deliveries, connections, resumes, resets].map((count) =>
+    count.toLocaleString("en"),
+  );
+  return `| ${[backend, seed, `${tookS} s`, ...counts, broken.length === 0 ? "none" : broken.join(", ")].join(" | ")} |`;
+}
+
 export function summarise(records: readonly Rec[]): Summary {
   const begun = records.find((record) => record.kind === "begun");
   const faults = records.filter((record) => record.kind === "fault" && record.phase === "begin");
