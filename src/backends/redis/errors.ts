@@ -20,7 +20,9 @@ export class Unfit extends Error {}
 export function unavailable(place: string, cause: unknown): BackendUnavailable {
   if (cause instanceof BackendUnavailable) return cause;
   const text = textOf(cause);
-  return new BackendUnavailable(`Redis at ${place}: ${text}${adviceFor(text)}`, { cause });
+  // The engine's own replies carry the command, and with it what people wrote to each other.
+  const isReply = cause instanceof Error && "command" in cause;
+  return new BackendUnavailable(`Redis at ${place}: ${text}${adviceFor(text)}`, isReply ? {} : { cause });
 }
 
 function adviceFor(text: string): string {

@@ -6,10 +6,11 @@ export class Names {
   readonly #prefix: string;
   readonly #channels: string;
 
-  constructor(prefix: string) {
+  constructor(prefix: string, db: number) {
     this.#prefix = prefix;
     this.term = `${prefix}term`;
-    this.#channels = `${prefix}room:`;
+    // Channels are not the database's, as keys are.
+    this.#channels = db === 0 ? `${prefix}room:` : `${prefix}${db}:room:`;
   }
 
   meta(room: string): string {

@@ -49,7 +49,7 @@ export class Node {
     const { place, waitMs, prefix } = options;
     this.#options = options;
     this.#context = context;
-    this.#names = new Names(prefix);
+    this.#names = new Names(prefix, options.connection.db ?? 0);
     this.#probeName = this.#names.probe(newEpoch());
     this.#now = () => (isClockHanded ? context.now() : undefined);
     this.#commands = new Link(
