@@ -1,6 +1,6 @@
 import { formatCursor, parseCursor, type Cursor } from "../protocol/cursor.ts";
 import type { RoomSpec, Schemas } from "../protocol/contract.ts";
-import type { JoinedFrame, MessageFrame, PresenceFrame, Right, ServerFrame } from "../protocol/frames.ts";
+import type { GapFrame, JoinedFrame, MessageFrame, PresenceFrame, Right, ServerFrame } from "../protocol/frames.ts";
 import { checkData, checkEvent } from "./checks.ts";
 import type { Emitter } from "./emitter.ts";
 import type { FanfareError } from "./errors.ts";
@@ -38,8 +38,6 @@ export interface Membership {
   /** What is sent into a joined room. `user` is this client's own. */
   take(frame: ServerFrame, user: string): void;
 }
-
-type GapFrame = ServerFrame & { type: "gap" };
 
 interface AnyEvent {
   readonly event: string;
@@ -150,13 +148,14 @@ export function createMembership(name: string, spec: RoomSpec | undefined, optio
   }
 
   function gap({ cursor, reason }: GapFrame): void {
-    const next = parseCursor(cursor);
-    if (!next) return;
+    const next = parseCursor(cursor as string);
+    // A room without a log has no position, and its gaps have no cursor: then all that can be told is that there was one.
+    if (!next && position) return;
     replayLeft = 0;
-    if (position?.epoch !== next.epoch || reason === "epoch") {
+    if (position?.epoch !== next?.epoch || reason === "epoch") {
       position = next;
       room.tell("reset", { cursor, reason: "epoch" });
-    } else if (next.offset > position.offset) {
+    } else if (!next || next.offset > (position as Cursor).offset) {
       moveOver(next, reason);
     }
   }
@@ -179,10 +178,10 @@ export function createMembership(name: string, spec: RoomSpec | undefined, optio
     return since?.startsWith(`${position.epoch}:`) ? "trimmed" : "epoch";
   }
 
-  function moveOver(next: Cursor, reason: "slow" | "trimmed" | "unknown"): void {
+  function moveOver(next: Cursor | undefined, reason: "slow" | "trimmed" | "unknown"): void {
     const after = room.cursor;
     position = next;
-    room.tell("gap", { after, cursor: formatCursor(next), reason });
+    room.tell("gap", { after, cursor: room.cursor, reason });
   }
 
   function applyFrame(frame: PresenceFrame): void {

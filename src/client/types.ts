@@ -274,7 +274,8 @@ export interface Joined {
 export interface Gap {
   /** The position before the gap. */
   readonly after: string | undefined;
-  readonly cursor: string;
+  /** Absent where the room keeps no log: then it is not known how many were left out. */
+  readonly cursor: string | undefined;
   /** `slow`: `history` has them. `trimmed`: lost. `unknown`: the server skipped offsets without telling. */
   readonly reason: "slow" | "trimmed" | "unknown";
 }

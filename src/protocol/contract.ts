@@ -8,6 +8,12 @@ export interface Keep {
   readonly ms: number;
 }
 
+/**
+ * What becomes of a room's messages to a connection that reads too slowly (see `RoomSpec.slow`).
+ */
+export const slowPolicies = ["disconnect", "drop", "latest"] as const;
+export type SlowPolicy = (typeof slowPolicies)[number];
+
 /** Checks and types of what a room carries: any Standard Schema (zod, valibot, arktype, …) for each name. */
 export type Schemas = { readonly [name: string]: StandardSchemaV1 };
 
@@ -23,6 +29,12 @@ export interface RoomSpec {
   readonly keep?: Partial<Keep> | false;
   /** Who may publish: `members` with the right to (the default), or the `server` alone. */
   readonly publish?: "members" | "server";
+  /**
+   * What becomes of a member whose connection reads too slowly. `disconnect` (the default): it is cut with 4200 and resumes,
+   * so it misses nothing. `drop`: messages are left out until it has caught up, and `gap` tells of them. `latest`: of each
+   * event only the newest waits for it, and `skip` tells of those left out.
+   */
+  readonly slow?: SlowPolicy;
 }
 
 /**

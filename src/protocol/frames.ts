@@ -135,7 +135,7 @@ export type ServerFrame =
   | AckFrame
   | MessageFrame
   | { type: "skip"; room: string; offset: number }
-  | { type: "gap"; room: string; cursor: string; reason: "slow" | "trimmed" | "epoch" }
+  | GapFrame
   | HistoryFrame
   | SignalFrame
   | PresenceFrame
@@ -144,6 +144,15 @@ export type ServerFrame =
   | { type: "drain"; retry_after_ms: number }
   | ErrorFrame
   | { type: "closed"; code: number; reason: string };
+
+/** What lies before the cursor will not be sent (P-35). */
+export interface GapFrame {
+  type: "gap";
+  room: string;
+  /** Absent where the room keeps no log. */
+  cursor?: string;
+  reason: "slow" | "trimmed" | "epoch";
+}
 
 export interface JoinedFrame {
   type: "joined";

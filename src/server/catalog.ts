@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { compilePattern, type Contract, type Keep, type Matcher, type RoomSpec } from "../protocol/contract.ts";
+import { compilePattern, slowPolicies, type Contract, type Keep, type Matcher, type RoomSpec, type SlowPolicy } from "../protocol/contract.ts";
 import type { Issue } from "../protocol/frames.ts";
 import { isPersonalRoom } from "../protocol/names.ts";
 import type { RoomHandlers } from "./handlers.ts";
@@ -11,6 +11,7 @@ export interface RoomKind {
   readonly spec: RoomSpec;
   /** How long messages are kept; false: no log. */
   readonly keep: Keep | false;
+  readonly slow: SlowPolicy;
   handlers: RoomHandlers;
 }
 
@@ -25,12 +26,13 @@ const maxIssues = 20;
 export class Catalog {
   readonly #entries: Entry[];
 
-  /** Throws a TypeError on a pattern that could never match. */
+  /** Throws a TypeError on a pattern that could never match, or an unknown policy for slow readers. */
   constructor(contract: Contract, keep: Keep) {
     this.#entries = Object.entries(contract).map(([pattern, spec]) => ({
       pattern,
       spec,
       keep: spec.keep === false ? false : { ...keep, ...spec.keep },
+      slow: slowPolicy(pattern, spec),
       handlers: {},
       match: compilePattern(pattern),
     }));
@@ -56,6 +58,11 @@ export class Catalog {
     }
     return undefined;
   }
+}
+
+function slowPolicy(pattern: string, { slow = "disconnect" }: RoomSpec): SlowPolicy {
+  if (slowPolicies.includes(slow)) return slow;
+  throw new TypeError(`room pattern ${pattern}: slow is one of ${slowPolicies.join(", ")}, got ${String(slow)}`);
 }
 
 /** The schema of an event, or undefined where any data will do. Throws `unknown_event` where the event is not listed. */

@@ -151,6 +151,10 @@ export class Connection implements Connected, SessionPeer, OutboxOwner {
     this.socket.terminate();
   }
 
+  fellBehind(): void {
+    for (const room of this.joined.values()) room.fellBehind(this);
+  }
+
   /** A flooder that does not read its refusals must not be told to come back at once, as a slow reader is. */
   overflowed(): void {
     const flooded = this.session?.flooded === true;

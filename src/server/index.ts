@@ -58,7 +58,7 @@ export { memory } from "../backends/memory/index.ts";
 export { BackendUnavailable } from "../backends/backend.ts";
 export type { Backend, BackendPromises } from "../backends/backend.ts";
 export { defineRooms } from "../protocol/contract.ts";
-export type { Contract, Keep, ParamsOf, RoomNameOf, RoomSpec, Schemas } from "../protocol/contract.ts";
+export type { Contract, Keep, ParamsOf, RoomNameOf, RoomSpec, Schemas, SlowPolicy } from "../protocol/contract.ts";
 export type { ErrorCode } from "../protocol/codes.ts";
 export type { Issue, KeptMessage, Member, Right } from "../protocol/frames.ts";
 export type { Json } from "../protocol/json.ts";

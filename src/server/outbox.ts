@@ -20,6 +20,8 @@ export interface OutboxOwner {
   /** The WebSocket over `stream`, where it compresses: then what is sent goes through it. */
   readonly compressor: WebSocket | undefined;
   readonly outboxBytes: number;
+  /** Called after each write that leaves the outbox congested: rooms with a policy for it pass the connection by. */
+  fellBehind(): void;
   /** Called once, when more than `outboxBytes` wait. */
   overflowed(): void;
 }
@@ -33,6 +35,8 @@ export interface OutboxOwner {
  * `overflowed` is called and nothing more is taken.
  */
 export class Outbox implements Flushable {
+  /** Bytes that rooms hold back for this connection (`latest`), within `holdableBytes`; they count in its bound. */
+  heldBytes = 0;
   readonly #owner: OutboxOwner;
   #first: Buffer | undefined;
   #more: Buffer[] | undefined;
@@ -68,6 +72,16 @@ export class Outbox implements Flushable {
     return this.#owner.outboxBytes * congestedShare;
   }
 
+  /** What of `shareBytes` rooms may hold back, so that it stays within the bound with all that waits here. */
+  get holdableBytes(): number {
+    return Math.min(this.shareBytes, this.#owner.outboxBytes - this.waitingBytes);
+  }
+
+  /** Bytes that were pushed in this turn and are not written yet. */
+  get pushedBytes(): number {
+    return (this.#more ?? []).reduce((sum, { length }) => sum + length, this.#first?.length ?? 0);
+  }
+
   /** Takes one or more whole frames made by `wire.ts`. The buffer is shared and never written to. */
   push(frames: Buffer): void {
     if (this.#closed) return;
@@ -94,22 +108,28 @@ export class Outbox implements Flushable {
     if (first === undefined) return;
     const more = this.#more;
     this.#first = this.#more = undefined;
-    const { isOpen, stream, compressor, outboxBytes } = this.#owner;
+    const { isOpen, stream, compressor } = this.#owner;
     if (this.#closed || !isOpen) return;
     if (compressor !== undefined) compress(compressor, more === undefined ? [first] : [first, ...more]);
     else if (more === undefined) stream.write(first);
     else this.#writeAll([first, ...more]);
-    if (this.waitingBytes > outboxBytes) {
+    if (this.congested) this.#checkBound();
+  }
+
+  #checkBound(): void {
+    if (this.waitingBytes + this.heldBytes > this.#owner.outboxBytes) {
       this.#closed = true;
       this.#owner.overflowed();
+    } else {
+      this.#owner.fellBehind();
     }
   }
 
-  /** Writes what was pushed, and resolves when the socket has taken enough of it for more, or is gone. */
-  async drained(): Promise<void> {
+  /** Writes what was pushed, and resolves when no more than `toBytes` of it wait for the socket, or it is gone. */
+  async drained(toBytes: number = this.shareBytes): Promise<void> {
     this.flush();
     // A socket that is closing takes nothing more: to wait for it would be to wait for ever, or to spin.
-    while (this.congested && !this.#closed && this.#owner.isOpen) {
+    while (this.waitingBytes > toBytes && !this.#closed && this.#owner.isOpen) {
       await (this.#draining ??= this.#nextDrain());
     }
   }
@@ -127,6 +147,10 @@ export class Outbox implements Flushable {
       if (compressor !== undefined || !stream.writableNeedDrain) setTimeout(done, pollMs);
       else stream.on("drain", done).on("close", done);
     });
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   /** Nothing is taken or written any more. */

@@ -12,6 +12,7 @@ import type { Counts } from "./metrics/counts.ts";
 import type { Peer } from "./peer.ts";
 import { Presence } from "./presence.ts";
 import { Replay, type Replayed } from "./replay.ts";
+import { SlowReaders } from "./slow-readers.ts";
 import { fromNow, type Start } from "./start.ts";
 import type { Turn } from "./turn.ts";
 
@@ -82,6 +83,8 @@ export class Room implements RoomListener, Replayed {
   readonly #signals: Broadcast<Peer>;
   readonly #watchers: Broadcast<Peer>;
   readonly #link: RoomLink | undefined;
+  /** Absent where slow readers are cut off. */
+  readonly #slow: SlowReaders | undefined;
   #subscription: Subscription | undefined;
 
   constructor(name: string, kind: RoomKind, context: RoomContext) {
@@ -93,6 +96,8 @@ export class Room implements RoomListener, Replayed {
     this.#stream = new Broadcast(context.turn, false, context.counts.messages);
     this.#signals = new Broadcast(context.turn, true, context.counts.signalFrames);
     this.#watchers = new Broadcast(context.turn, false, context.counts.presence);
+    const { slow } = kind;
+    if (slow !== "disconnect") this.#slow = new SlowReaders(this, slow, this.#stream, context.counts);
     this.presence = new Presence(name, context.presenceMembers, context.clock, {
       changed: (frame) => this.#watchers.push(encodeFrame(frame)),
       graceEnded: () => this.#checkEmpty(),
@@ -131,9 +136,11 @@ export class Room implements RoomListener, Replayed {
   }
 
   appended(entry: LogEntry): void {
-    this.position = entry.offset;
     const text = encodeMessage(this.#prefix, entry);
     const except = entry.except === undefined ? undefined : this.#context.peer(entry.except);
+    const { offset, prev: before = offset - 1 } = entry;
+    this.#slow?.passes({ text, body: entry.body, offset, before, except });
+    this.position = offset;
     if (except === undefined) this.#stream.push(text);
     else this.#stream.push(text, except, this.#skip(entry.offset));
     for (const tap of this.taps) tap.appended(entry, except);
@@ -142,6 +149,7 @@ export class Room implements RoomListener, Replayed {
   /** P-35: what lies before `to` will not come; a member who is still being served from the log learns it there. */
   jumped(to: Jump): void {
     const { epoch, offset, reason } = to;
+    this.#slow?.releaseAll();
     if (reason === "epoch") {
       // The log that they were served from is no more.
       for (const membership of this.members.values()) this.#stopReplay(membership);
@@ -163,7 +171,10 @@ export class Room implements RoomListener, Replayed {
     const kind: RelayKind = word === "signal" ? "signal" : "message";
     const except = id === "" ? undefined : this.#context.peer(id);
     if (kind === "signal") this.#signals.push(frame, except);
-    else this.#stream.push(frame, except);
+    else {
+      this.#slow?.passes({ text: frame, body: frame.slice(this.#prefix.length), except });
+      this.#stream.push(frame, except);
+    }
     for (const tap of this.taps) tap.relayed(kind, frame, except);
   }
 
@@ -196,6 +207,8 @@ export class Room implements RoomListener, Replayed {
     const start =
       (entrance.start && this.current(entrance.start)) ??
       (known === undefined ? fromNow(this.epoch, undefined) : undefined);
+    // One who gets it all from the log again has missed nothing.
+    if (start?.recovered === true) this.#slow?.forget(peer);
     if (start !== undefined) this.#stopStream(membership);
     this.settle(peer);
     peer.send(encodeFrame(this.#joined(membership, { ...entrance, start })));
@@ -248,7 +261,7 @@ export class Room implements RoomListener, Replayed {
   }
 
   #joined(membership: Membership, { re, start, presence }: Entrance): JoinedFrame {
-    const at = start?.from ?? membership.replay?.at ?? this.position;
+    const at = start?.from ?? membership.replay?.at ?? this.#slow?.at(membership.peer) ?? this.position;
     const list = presence === true ? this.presence.list() : undefined;
     return {
       type: "joined",
@@ -293,6 +306,7 @@ export class Room implements RoomListener, Replayed {
   #stopStream(membership: Membership): void {
     membership.replay?.stop();
     membership.replay = undefined;
+    this.#slow?.release(membership.peer);
     this.#stream.remove(membership.peer);
   }
 
@@ -301,6 +315,11 @@ export class Room implements RoomListener, Replayed {
     this.#stream.settle(peer);
     this.#signals.settle(peer);
     this.#watchers.settle(peer);
+  }
+
+  /** The connection takes less than it is sent: what becomes of this room's messages to it is the room's policy. */
+  fellBehind(peer: Peer): void {
+    this.#slow?.take(peer);
   }
 
   #checkEmpty(): void {

@@ -27,6 +27,13 @@ export class Delivered {
   dropped = 0;
 }
 
+/** `dropped`: told by `gap`. `replaced`: a newer message of the event came. */
+export interface SlowCounts {
+  readonly readers: { drop: number; latest: number };
+  dropped: number;
+  replaced: number;
+}
+
 /**
  * What a hub has done since it was made. Plain numbers, so that the paths that count pay for an addition; whoever
  * reads metrics does the rest. Nothing here grows with what users send: every key is one of ours.
@@ -42,6 +49,8 @@ export class Counts {
   readonly messages: Delivered = new Delivered();
   readonly signalFrames: Delivered = new Delivered();
   readonly presence: Delivered = new Delivered();
+  /** What policies for slow readers did: readers passed by, and messages left out for them. */
+  readonly slow: SlowCounts = { readers: { drop: 0, latest: 0 }, dropped: 0, replaced: 0 };
   readonly publishes: Map<PublishOutcome, number> = new Map();
   readonly closes: Map<string, number> = new Map();
   readonly refusedUpgrades: Map<number, number> = new Map();

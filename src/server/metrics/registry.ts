@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { collectDefaultMetrics, Counter, Gauge, Registry, type CollectFunction } from "prom-client";
+import { closeCodes } from "../../protocol/codes.ts";
 import { Connection } from "../connection.ts";
 import type { Connections } from "../connections.ts";
 import type { Rooms } from "../rooms.ts";
@@ -76,6 +77,14 @@ function addDone(registry: Registry, counts: Counts): void {
   );
   plain("fanfare_signals_total", "Signals that were passed on to a room.", () => counts.signals);
   plain("fanfare_signal_drops_total", "Signals left out for a congested reader.", () => counts.signalFrames.dropped);
+  by("fanfare_slow_readers_total", "Members that read too slowly, by what their room does then.", "policy", () => [
+    ["disconnect", counts.closes.get(String(closeCodes.slowReader)) ?? 0],
+    ...Object.entries(counts.slow.readers),
+  ]);
+  by("fanfare_message_drops_total", "Messages left out for a slow reader, by why.", "reason", () => [
+    ["dropped", counts.slow.dropped],
+    ["replaced", counts.slow.replaced],
+  ]);
   by("fanfare_closes_total", "Connections that ended, by close code.", "code", () => counts.closes);
   plain("fanfare_handler_errors_total", "Handlers of the app that threw.", () => counts.handlerErrors);
   plain("fanfare_handler_timeouts_total", "Handlers of the app that took too long.", () => counts.handlerTimeouts);

@@ -131,6 +131,10 @@ export class Stream implements Connected, OutboxOwner {
     this.#farewell(encodeFrame({ type: "closed", code, reason }), this.#retryMs(code));
   }
 
+  fellBehind(): void {
+    for (const room of this.joined.values()) room.fellBehind(this);
+  }
+
   overflowed(): void {
     const code = closeCodes.slowReader;
     this.#end(code);

@@ -149,6 +149,10 @@ export class CorePeer extends Owner implements SessionPeer {
     if (!this.closed) this.#end(1006, graceMs);
   }
 
+  override fellBehind(): void {
+    for (const room of this.joined.values()) room.fellBehind(this);
+  }
+
   override overflowed(): void {
     super.overflowed();
     this.#end(4200);

@@ -83,6 +83,8 @@ export class Owner implements OutboxOwner {
     return this.fake.readyState === this.fake.OPEN;
   }
 
+  fellBehind(): void {}
+
   overflowed(): void {
     this.overflows++;
   }
