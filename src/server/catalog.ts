@@ -1,5 +1,13 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { compilePattern, slowPolicies, type Contract, type Keep, type Matcher, type RoomSpec, type SlowPolicy } from "../protocol/contract.ts";
+import {
+  compilePattern,
+  slowPolicies,
+  type Contract,
+  type Keep,
+  type Matcher,
+  type RoomSpec,
+  type SlowPolicy,
+} from "../protocol/contract.ts";
 import type { Issue } from "../protocol/frames.ts";
 import { isPersonalRoom } from "../protocol/names.ts";
 import type { RoomHandlers } from "./handlers.ts";

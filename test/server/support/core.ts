@@ -21,7 +21,7 @@ import { frameText } from "../../../src/server/wire.ts";
 import { HookedBackend } from "./backend.ts";
 import { FakeClock } from "./clock.ts";
 import { recording } from "./hub.ts";
-import { Owner } from "./pipe.ts";
+import { Owner, type OwnerOptions } from "./pipe.ts";
 
 export interface CoreOptions {
   readonly rooms?: Contract;
@@ -99,7 +99,7 @@ export class Core {
     for (const room of this.rooms.all()) room.presence.endGraces();
   }
 
-  connect(identity: Identity | string, options: { outboxBytes?: number } = {}): CorePeer {
+  connect(identity: Identity | string, options: OwnerOptions = {}): CorePeer {
     const id = `c${this.peers.size + 1}`;
     const peer = new CorePeer(this, id, typeof identity === "string" ? { user: identity } : identity, options);
     this.peers.set(id, peer);
@@ -118,7 +118,7 @@ export class CorePeer extends Owner implements SessionPeer {
   identity: Identity;
   readonly session: Session;
 
-  constructor(core: Core, id: string, identity: Identity, options: { outboxBytes?: number }) {
+  constructor(core: Core, id: string, identity: Identity, options: OwnerOptions) {
     super(core.turn, options);
     this.id = id;
     this.identity = identity;
