@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { JsonObject } from "../../src/protocol/json.ts";
+import { payload, publishFor } from "../support/publish-for.ts";
 import { rawConnectAs } from "../support/raw.ts";
 import { endServer, startServer, type TestServer } from "../support/server.ts";
 import { connectAs, type Peer } from "../support/socket.ts";
@@ -7,7 +8,6 @@ import { makeToken } from "../support/token.ts";
 import { Witness } from "../support/witness.ts";
 
 const megabyte = 1_048_576;
-const payload = "x".repeat(50_000);
 
 let server: TestServer;
 let witness: Witness;
@@ -27,21 +27,6 @@ async function member(
   const peer = await connectAs(server, user);
   peer.send({ type: "join", room, ...fields });
   return { peer, joined: await peer.expect({ type: "joined" }) };
-}
-
-/** Publishes about 10 MB a second and waits for each to reach a healthy reader; gives the slowest but one percent. */
-async function publishFor(ms: number, publisher: Peer, reader: Peer, room: string): Promise<number> {
-  const tookMs: number[] = [];
-  const startedAt = performance.now();
-  for (let n = 1; performance.now() - startedAt < ms; n++) {
-    const sentAt = performance.now();
-    publisher.send({ type: "publish", room, event: "e", data: payload, echo: false });
-    await reader.expect({ type: "message" });
-    tookMs.push(performance.now() - sentAt);
-    const dueInMs = startedAt + n * 5 - performance.now();
-    if (dueInMs > 0) await new Promise((resolve) => setTimeout(resolve, dueInMs));
-  }
-  return tookMs.sort((a, b) => a - b)[Math.floor(tookMs.length * 0.99)]!;
 }
 
 describe("a reader that stops reading while 10 MB a second come", () => {
