@@ -149,8 +149,9 @@ export class Outbox implements Flushable {
     });
   }
 
-  get isClosed(): boolean {
-    return this.#closed;
+  /** Whether anything that is pushed can still be sent. */
+  get isOpen(): boolean {
+    return !this.#closed && this.#owner.isOpen;
   }
 
   /** Nothing is taken or written any more. */

@@ -79,7 +79,8 @@ export class Replay {
   }
 
   async #send(entries: readonly LogEntry[]): Promise<void> {
-    const chunkBytes = Math.min(maxChunkBytes, this.#peer.outbox.shareBytes);
+    const { outbox } = this.#peer;
+    const chunkBytes = Math.min(maxChunkBytes, outbox.shareBytes);
     let texts: Payload[] = [];
     let size = 0;
     for (const entry of entries) {
@@ -87,12 +88,15 @@ export class Replay {
       if (text !== undefined) texts.push(text);
       size += text?.length ?? 0;
       if (size < chunkBytes && entry !== entries.at(-1)) continue;
-      if (texts.length > 0) this.#peer.outbox.push(frameTexts(texts).bytes);
+      // Replays in other rooms may have waited for the same space in the outbox, so it is looked at again after each wait.
+      while (outbox.congested && outbox.isOpen) await outbox.drained();
+      if (this.#stopped) return;
+      if (texts.length > 0) outbox.push(frameTexts(texts).bytes);
       this.#room.replayed?.(texts.length);
       this.at = entry.offset;
       texts = [];
       size = 0;
-      await this.#peer.outbox.drained();
+      await outbox.drained();
       if (this.#stopped) return;
     }
   }

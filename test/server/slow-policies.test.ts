@@ -311,6 +311,21 @@ describe("a member that reads too slowly, in a room that keeps the latest", () =
   });
 });
 
+describe("a connection that resumes in many rooms and reads slowly", () => {
+  it("is sent no more than its outbox takes, and all of it in the end", async () => {
+    const at = await scene();
+    const names = Array.from({ length: 12 }, (_, n) => `plain/${n}`);
+    for (const room of names) await at.publish(room, ["e", large]);
+    const ann = at.core.connect("ann", { outboxBytes });
+    ann.pipe.stall();
+    for (const room of names) ann.says({ type: "join", room, history: 1 });
+    await turnEnded(30);
+    expect(ann.overflows).toBe(0);
+    await at.drain(ann);
+    expect(ann.of("message")).toHaveLength(names.length);
+  });
+});
+
 describe("the policy of a room", () => {
   it("is to cut slow readers where the contract says nothing", async () => {
     const at = await scene();

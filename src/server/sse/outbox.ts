@@ -19,7 +19,7 @@ export class EventOutbox extends Outbox {
 
   override push(frames: Buffer): void {
     // What is not sent must not move the cursors either: the last event tells them (P-71).
-    if (this.isClosed) return;
+    if (!this.isOpen) return;
     const { bytes, cursors } = this.#encoder.encode(frames, this.cursors);
     this.cursors = cursors;
     super.push(bytes);
