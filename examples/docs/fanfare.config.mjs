@@ -2,7 +2,7 @@ import { Refused } from "fanfare";
 
 /** For `fanfare serve --config examples/docs/fanfare.config.mjs`. */
 export default {
-  rooms: { "chat/:room": {}, "@:user": {} },
+  rooms: { "chat/:room": {}, "prices/:market": { slow: "latest" }, "@:user": {} },
   anonymous: true,
   anonymousRooms: { "chat/*": ["join", "publish", "history"] },
   limits: { requestsPerS: 20 },

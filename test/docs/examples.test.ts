@@ -17,6 +17,7 @@ import { look, moderate, orderSent, toSome } from "../../examples/docs/publish.t
 import { serve, talk } from "../../examples/docs/readme.ts";
 import { send, timeline } from "../../examples/docs/resume.ts";
 import { rooms } from "../../examples/docs/rooms.ts";
+import { rooms as slowRooms, showFeed } from "../../examples/docs/slow.ts";
 import { connect, openChat } from "../../examples/docs/start-client.ts";
 import { hub as startHub, server as startServer } from "../../examples/docs/start.ts";
 import { start } from "../cli/process.ts";
@@ -278,6 +279,39 @@ describe("rooms and their contract", () => {
     const refused = status(client, "stopped");
     client.connect();
     expect(await refused).toMatchObject({ cause: { closeCode: 4001 } });
+  });
+});
+
+describe("a reader that is too slow", () => {
+  it("misses some of a feed, is told where, and sees what follows", async () => {
+    const hub = createHub({ rooms: slowRooms, auth: async ({ token }) => ({ user: token }) });
+    const url = await listen(hub);
+    const sockets: WebSocket[] = [];
+    class Seen extends WebSocket {
+      constructor(...args: ConstructorParameters<typeof WebSocket>) {
+        super(...args);
+        sockets.push(this);
+      }
+    }
+    const client = createClient({ url, rooms: slowRooms, WebSocket: Seen, token: "ann" });
+    onTestFinished(() => client.close());
+    client.connect();
+    const lines: string[] = [];
+    const feed = showFeed(client, (line) => void lines.push(line));
+    await next((listener) => feed.on("joined", listener));
+    sockets[0]?.pause();
+    for (let n = 0; n < 400; n++) {
+      await hub.room("feed/news").publish("said", "x".repeat(50_000));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const told = next((listener) => feed.on("gap", listener));
+    sockets[0]?.resume();
+    expect(await told).toMatchObject({ reason: "slow", cursor: feed.cursor });
+    const last = next((listener) => feed.on("message", listener));
+    await hub.room("feed/news").publish("ended", null);
+    await last;
+    expect(lines.slice(-2)).toEqual([expect.stringMatching(/^left out after \S+:\d+, up to \S+:400: slow$/), "ended"]);
+    expect(lines.length).toBeLessThan(400);
   });
 });
 
