@@ -70,7 +70,7 @@ export class Catalog {
 
 function slowPolicy(pattern: string, { slow = "disconnect" }: RoomSpec): SlowPolicy {
   if (slowPolicies.includes(slow)) return slow;
-  throw new TypeError(`room pattern ${pattern}: slow is one of ${slowPolicies.join(", ")}, got ${String(slow)}`);
+  throw new TypeError(`room pattern ${pattern}: slow is one of ${slowPolicies.join(", ")}, got ${slow}`);
 }
 
 /** The schema of an event, or undefined where any data will do. Throws `unknown_event` where the event is not listed. */

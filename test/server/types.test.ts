@@ -39,6 +39,13 @@ describe("types that flow from the contract", () => {
     });
   });
 
+  it("know the policies for slow readers", () => {
+    defineRooms({ feed: { slow: "drop" }, prices: { slow: "latest" } });
+    // @ts-expect-error no such policy
+    const wrong = defineRooms({ feed: { slow: "keep" } });
+    expect(() => createHub({ rooms: wrong })).toThrow(TypeError);
+  });
+
   it("take a room's own events with the data that the schema takes", () => {
     expectCompiles((hub) => {
       const chat = hub.room("chat/blue/x");

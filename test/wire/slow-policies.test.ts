@@ -119,7 +119,7 @@ describe("a reader that stops while 10 MB a second come", { timeout: 30_000 }, (
     expect(frames.filter(({ type }) => type === "gap")).toEqual([]);
     const skip = frames.findIndex(({ type }) => type === "skip");
     const newest = frames.slice(skip + 1, skip + 4);
-    expect(newest.map(({ event }) => event).sort()).toEqual(events);
+    expect(new Set(newest.map(({ event }) => event))).toEqual(new Set(events));
     // They are the last three that were published, and `end` follows right after them.
     const offsets = newest.map(({ offset }) => Number(offset));
     expect(frames.at(-1)).toMatchObject({ event: "end", offset: offsets.at(-1)! + 1 });
