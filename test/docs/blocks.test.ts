@@ -5,7 +5,7 @@ import { allPages, blocksOf, root, type Block } from "./markdown.ts";
 
 /** Code that a page shows is the code of a file that is type-checked and run, or of a marked region of it. */
 const blocks = allPages().flatMap(blocksOf);
-const code = blocks.filter(({ info }) => /^(ts|tsx|js|mjs|typescript|javascript)\b/.test(info));
+const code = blocks.filter(({ info }) => /^(ts|tsx|js|mjs|typescript|javascript|python)\b/.test(info));
 
 /** `ts file=examples/docs/readme.ts#imports-server+server`: regions, joined by an empty line. */
 function shown(info: string): string {
@@ -20,8 +20,8 @@ function shown(info: string): string {
 
 function region(text: string, name: string): string {
   const lines = text.split("\n");
-  const start = lines.findIndex((line) => line.trim() === `// #region ${name}`);
-  const end = lines.findIndex((line, i) => i > start && line.trim() === "// #endregion");
+  const start = lines.findIndex((line) => [`// #region ${name}`, `# #region ${name}`].includes(line.trim()));
+  const end = lines.findIndex((line, i) => i > start && /^(?:\/\/|#) #endregion$/.test(line.trim()));
   if (start === -1 || end === -1) throw new Error(`no region ${name}`);
   const indent = (lines[start] ?? "").search(/\S/);
   const inside = lines.slice(start + 1, end).map((line) => line.slice(indent));
