@@ -52,6 +52,22 @@ export async function chooseBackend(settings: ServeSettings, config: Config): Pr
       const { lmdb } = await import("../backends/lmdb/index.ts");
       return lmdb({ directory: setting.directory });
     }
+    case "redis": {
+      const { redis } = await driver("ioredis", () => import("../backends/redis/index.ts"));
+      const { url, prefix } = setting;
+      return redis({ url, ...(prefix !== undefined && { prefix }) });
+    }
+  }
+}
+
+/** Drivers of engines are not installed with Fanfare: most servers need none, and nobody needs all. */
+async function driver<T>(name: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    const isMissing = error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND";
+    if (!isMissing || !error.message.includes(`'${name}'`)) throw error;
+    throw new UsageError(`this backend needs the package ${name}: run npm install ${name}`);
   }
 }
 

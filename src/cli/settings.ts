@@ -1,3 +1,4 @@
+import { parseUrl } from "../backends/redis/options.ts";
 import type { Keep } from "../protocol/contract.ts";
 import { checkOrigins } from "../server/auth/origin.ts";
 import { defaultLimits, type Limits, resolveLimits } from "../server/options.ts";
@@ -16,7 +17,10 @@ import {
   UsageError,
 } from "./flags.ts";
 
-export type BackendSetting = { readonly kind: "memory" } | { readonly kind: "lmdb"; readonly directory: string };
+export type BackendSetting =
+  | { readonly kind: "memory" }
+  | { readonly kind: "lmdb"; readonly directory: string }
+  | { readonly kind: "redis"; readonly url: string; readonly prefix: string | undefined };
 
 export interface ApiKey {
   /** For logs; `key` where none was given. */
@@ -59,6 +63,7 @@ type ServeFlag =
   | "anonymous"
   | "dev"
   | "backend"
+  | "redis-prefix"
   | "config"
   | "limit"
   | "rate"
@@ -96,8 +101,13 @@ export const serveFlags: Readonly<Record<ServeFlag, Flag>> = {
   dev: { type: "boolean", description: "opens everything and serves the chat, for a machine of your own" },
   backend: {
     type: "string",
-    valueHint: "memory|lmdb:DIR",
-    description: "where messages are kept; default lmdb:./.fanfare",
+    valueHint: "memory|lmdb:DIR|redis://HOST",
+    description: "where messages are kept; a URL with a password belongs in FANFARE_BACKEND; default lmdb:./.fanfare",
+  },
+  "redis-prefix": {
+    type: "string",
+    valueHint: "TEXT",
+    description: "what every key and channel in Redis begins with; default fanfare:",
   },
   config: {
     type: "string",
@@ -142,7 +152,7 @@ export function readServeSettings(args: readonly string[], env: NodeJS.ProcessEn
     trustedProxies: readTrustedProxies(given["trusted-proxy"]),
     anonymous: one(given.anonymous, readBoolean),
     dev: one(given.dev, readBoolean) ?? false,
-    backend: one(given.backend, readBackend),
+    backend: withPrefix(one(given.backend, readBackend), given["redis-prefix"]),
     config: one(given.config, readText),
     limits: readLimits(given.limit),
     rates: readRates(given.rate),
@@ -245,7 +255,26 @@ function readBackend(text: string, source: string): BackendSetting {
   if (text === "memory") return { kind: "memory" };
   const directory = /^lmdb:(.+)$/s.exec(text)?.[1];
   if (directory !== undefined) return { kind: "lmdb", directory };
-  throw new UsageError(`${source} wants memory or lmdb:DIR, got ${JSON.stringify(text)}`);
+  if (/^redis(s|\+sentinel)?:/.test(text)) return readRedis(text, source);
+  throw new UsageError(`${source} wants memory, lmdb:DIR or a redis:// URL, got ${JSON.stringify(text)}`);
+}
+
+/** What is wrong is told without the URL, which may hold a password. */
+function readRedis(url: string, source: string): BackendSetting {
+  try {
+    parseUrl(url);
+    return { kind: "redis", url, prefix: undefined };
+  } catch (error) {
+    throw new UsageError(`${source}: ${oneLine(error)}`);
+  }
+}
+
+function withPrefix(backend: BackendSetting | undefined, given: Given | undefined): BackendSetting | undefined {
+  const prefix = one(given, readText);
+  if (prefix === undefined) return backend;
+  if (backend?.kind !== "redis") throw new UsageError(`${given?.source} is for --backend redis://…`);
+  if (/[{}]/.test(prefix)) throw new UsageError(`${given?.source} must not contain { or }`);
+  return { ...backend, prefix };
 }
 
 function readLogLevel(text: string, source: string): LogLevel {

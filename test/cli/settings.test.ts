@@ -53,6 +53,16 @@ describe("serve's flags", () => {
     });
   });
 
+  test("Redis is named by a URL, and its keys by a prefix", () => {
+    const url = "redis+sentinel://:secret@10.0.0.1,10.0.0.2/main";
+    expect(read("--backend", url).backend).toEqual({ kind: "redis", url, prefix: undefined });
+    expect(read("--backend", "rediss://h", "--redis-prefix", "app:").backend).toEqual({
+      kind: "redis",
+      url: "rediss://h",
+      prefix: "app:",
+    });
+  });
+
   test("a repeated flag adds, another's last one counts", () => {
     const settings = read(
       ...["--origin", "https://a.example", "--origin", "http://localhost:5173"],
@@ -203,13 +213,24 @@ describe("what serve cannot be told", () => {
     [["--origin", "app.example.com"], "--origin wants * or an origin such as https://app.example.com"],
     [["--origin", "https://app.example.com/"], "--origin wants * or an origin"],
     [["--jwks", "keys.json"], "--jwks wants an https:, http: or file: URL"],
-    [["--backend", "redis"], "--backend wants memory or lmdb:DIR"],
-    [["--backend", "lmdb:"], "--backend wants memory or lmdb:DIR"],
+    [["--backend", "redis"], "--backend wants memory, lmdb:DIR or a redis:// URL"],
+    [["--backend", "lmdb:"], "--backend wants memory, lmdb:DIR or a redis:// URL"],
+    [["--backend", "redis://"], "--backend: a Redis URL names a host after redis://"],
+    [
+      ["--backend", "redis+sentinel://:secret@a:1"],
+      "--backend: redis+sentinel:// names the master after the sentinels",
+    ],
+    [["--backend", "memory", "--redis-prefix", "a:"], "--redis-prefix is for --backend redis://"],
+    [["--backend", "redis://h", "--redis-prefix", "{a}"], "--redis-prefix must not contain { or }"],
     [["--dev=maybe"], "--dev is true or false"],
     [["--log-level", "loud"], "--log-level wants one of debug, info, warn, error, silent"],
   ])("%j", (args, message) => {
     expect(() => read(...args)).toThrow(UsageError);
     expect(() => read(...args)).toThrow(message);
+  });
+
+  test("a wrong Redis URL is not repeated", () => {
+    expect(() => read("--backend", "redis+sentinel://:secret@a:1")).not.toThrow("secret");
   });
 
   test("a wrong API key is not repeated", () => {
