@@ -37,7 +37,31 @@ export function errorAnswer(error: HttpError): Answer {
 export function send(response: ServerResponse, { status, headers, body }: Answer): void {
   const length = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
   response.writeHead(status, { ...headers, ...length });
-  response.end(response.req.method === "HEAD" ? undefined : body);
+  const content = response.req.method === "HEAD" ? undefined : body;
+  if (response.shouldKeepAlive || isRead(response.req)) response.end(content);
+  else endAfterBody(response, content);
+}
+
+function isRead({ complete, headers }: IncomingMessage): boolean {
+  return complete || (headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0);
+}
+
+/** How long a peer that is already answered may go on sending its body. */
+const lingerMs = 5_000;
+
+/**
+ * Where the connection ends with this answer, Node would close the socket with the rest of the body unread. That resets
+ * it, and a peer that is still sending loses the answer. So the rest is read and dropped first, for a while.
+ */
+function endAfterBody(response: ServerResponse, content: string | undefined): void {
+  const end = (): void => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, lingerMs).unref();
+  response.flushHeaders();
+  if (content !== undefined) response.write(content);
+  response.req.on("end", end).on("error", end).on("close", end).resume();
 }
 
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {
