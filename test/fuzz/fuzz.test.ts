@@ -121,7 +121,7 @@ describe("a server that", () => {
       seconds: 20,
       targets: only,
       config: planted(code),
-      patienceMs: 1_500,
+      patienceMs: 3_000,
       tries: 0,
       lanes: 8,
     });
