@@ -4,6 +4,7 @@ import { BackendUnavailable, type Backend, type RoomListener } from "../../src/b
 import { memory } from "../../src/backends/memory/index.ts";
 import { defineRooms } from "../../src/protocol/contract.ts";
 import type { AnyHub } from "../../src/server/any-hub.ts";
+import type { FollowedGap } from "../../src/server/endpoints/followers.ts";
 import type { FollowedMessage, FollowOptions, FollowStart } from "../../src/server/endpoints/follow.ts";
 import type { EndpointSocket } from "../../src/server/endpoints/socket.ts";
 import { eventually, serve } from "../server/support/hub.ts";
@@ -38,6 +39,14 @@ function tapped(): { backend: Backend; listeners: Map<string, RoomListener> } {
     return subscribe(room, listener);
   };
   return { backend, listeners };
+}
+
+/** One whose log loses the first two messages between its state and the reading of it. */
+function holed(): Backend {
+  const backend = memory();
+  const read = backend.read.bind(backend);
+  backend.read = (room, after, limit, epoch) => read(room, Math.max(after, 2), limit, epoch);
+  return backend;
 }
 
 describe("a socket that follows a room", () => {
@@ -232,6 +241,41 @@ describe("what goes wrong", () => {
     expect(await peer.next()).toBe("done");
     expect(failures).toEqual(["BackendUnavailable", "RangeError", "Refused", "RangeError"]);
     expect(hub.counts().rooms).toBe(1);
+  });
+
+  it("words for the start that cannot be sent change nothing", async () => {
+    const { hub, port } = await serve();
+    hub.endpoint("/f", { receive: "text" }, async ({ socket }) => {
+      const room = hub.room("a");
+      await room.follow(socket, { map: texts });
+      const circle: { self?: unknown } = {};
+      circle.self = circle;
+      await room.follow(socket, { map: () => "never", started: () => circle }).catch(() => socket.send("refused"));
+      for await (const _ of socket);
+    });
+    const peer = await connect(`ws://127.0.0.1:${port}/f`);
+    expect(await peer.next()).toBe("refused");
+    await hub.room("a").publish("e", 1);
+    expect(await peer.next()).toBe("e 1");
+    peer.socket.terminate();
+    await expect.poll(() => hub.counts()).toEqual({ connections: 0, rooms: 0 });
+  });
+
+  it("a gap that is met in the log is told, and a function for it that throws closes with 1011", async () => {
+    const { hub, port } = await serve({ backend: holed() });
+    const gap = ({ cursor, reason }: FollowedGap): object => ({ lost: cursor?.split(":")[1], reason });
+    const throwing = (): never => {
+      throw new Error("no words");
+    };
+    following(hub, { gap, started: () => undefined });
+    hub.endpoint("/broken", async ({ socket }) => {
+      await hub.room("a").follow(socket, { map: texts, gap: throwing, history: 9 });
+      for await (const _ of socket);
+    });
+    for (const data of [1, 2, 3]) await hub.room("a").publish("e", data);
+    const peer = await connect(`ws://127.0.0.1:${port}/f/a?history=9`);
+    expect(await take(peer, 2)).toEqual([{ lost: "2", reason: "trimmed" }, "e 3"]);
+    expect((await (await connect(`ws://127.0.0.1:${port}/broken`)).closed()).code).toBe(1011);
   });
 
   it("nothing is left behind by sockets that vanish, in the middle of it or later", async () => {

@@ -132,20 +132,24 @@ function begin(
   connection: RawConnection,
   { map, signal, gap, started }: FollowOptions,
   { start, told }: { start: Start; told: FollowStart },
-): Follower {
+): Follower | undefined {
   const key = followKey(room.name);
   const most = context.limits.rooms;
   const earlier = connection.groups.get(key);
   if (earlier === undefined && connection.groups.size >= most) {
     throw new RangeError(`a socket can be in ${most} groups and rooms`);
   }
+  // All that can throw comes before anything has changed.
   const first = started?.(told);
+  const payload = first === undefined ? undefined : encodePayload(first);
   // As one who joins again with `since` (P-24): the stream begins anew.
   earlier?.leave(connection);
+  if (payload !== undefined) connection.push(payload);
+  // Writing can have found the reader too slow, which closed it.
+  if (connection.closed) return undefined;
   const followers = Followers.of(room, { map, signal, gap }, context);
   const follower = new Follower(followers);
   connection.groups.set(key, follower);
-  if (first !== undefined) connection.push(encodePayload(first));
   followers.add(connection, start);
   return follower;
 }

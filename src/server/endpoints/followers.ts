@@ -143,8 +143,13 @@ export class Followers implements Tap, Replayed {
 
   tellGap(peer: Peer, to: Jump): void {
     if (this.format.gap === undefined) return peer.close(closeCodes.tryLater, noWordForGaps);
-    const payload = payloadOf(this.format.gap(this.#gapOf(to)));
-    if (payload !== undefined && peer instanceof RawConnection) peer.push(payload);
+    try {
+      const payload = payloadOf(this.format.gap(this.#gapOf(to)));
+      if (payload !== undefined && peer instanceof RawConnection) peer.push(payload);
+    } catch (error) {
+      this.#failed(error);
+      peer.close(closeCodes.internal, "internal error");
+    }
   }
 
   replayed(messages: number): void {
