@@ -27,16 +27,16 @@ export async function toSome(hub: Hub<typeof rooms>, connection: string): Promis
 export async function look(hub: Hub<typeof rooms>) {
   // #region look
   const lobby = hub.room("chat/lobby");
-  const who = lobby.members(); // [{ user: "ann", data: { name: "Ann" } }]
+  const who = await lobby.members(); // [{ user: "ann", data: { name: "Ann" } }]
   const newest = await lobby.history({ limit: 20 }); // oldest first
-  const busy = hub.rooms({ prefix: "chat/" }); // { rooms: [{ room: "chat/lobby", members: 1 }], more: false }
+  const busy = await hub.rooms({ prefix: "chat/" }); // { rooms: [{ room: "chat/lobby", members: 1 }], more: false }
   // #endregion
-  return { size: lobby.size, who, newest, busy };
+  return { size: await lobby.size(), who, newest, busy };
 }
 
 export async function moderate(hub: Hub<typeof rooms>): Promise<void> {
   // #region moderate
-  hub.room("chat/lobby").remove("bob"); // out of this room, on all devices
+  await hub.room("chat/lobby").remove("bob"); // out of this room, on all devices
   await hub.user("bob").disconnect({ revoke: true }); // closed with 4003; what was issued before now is refused
   // #endregion
 }

@@ -24,6 +24,8 @@ export type CheckCredentials = (
 
 export interface AdmissionContext {
   readonly check: CheckCredentials;
+  /** Whether the credentials were revoked while they were checked. */
+  readonly overtaken: (identity: Identity) => boolean;
   readonly anonymous: boolean;
   readonly anonymousRooms: RoomRights | undefined;
   readonly cookie: string | undefined;
@@ -156,6 +158,10 @@ export class Admission {
 
   #welcome(connection: Connection, facts: RequestFacts, identity: Identity): void {
     const { connections, limits, session: shared } = this.#context;
+    if (this.#context.overtaken(identity)) {
+      this.refuse(connection);
+      return;
+    }
     if (connections.countOfUser(identity.user) >= limits.connectionsPerUser) {
       connection.close(closeCodes.tooManyConnections, "too many connections of this user");
       return;

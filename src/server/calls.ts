@@ -1,10 +1,10 @@
 import { BackendUnavailable } from "../backends/backend.ts";
 import type { Member, Right } from "../protocol/frames.ts";
 import type { Json } from "../protocol/json.ts";
-import { isReservedRoom, personalRoom } from "../protocol/names.ts";
+import { isReservedRoom } from "../protocol/names.ts";
 import { accessTo, forbidden, type Access } from "./access.ts";
 import type { Identity } from "./auth/identity.ts";
-import { RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
+import type { HandleContext } from "./handles.ts";
 import { readPage, type PageRequest } from "./history.ts";
 import { refOf, type Published, type Submitted } from "./publisher.ts";
 import type { Source } from "./rate-limits.ts";
@@ -115,19 +115,18 @@ export class Calls {
 
   async #members(caller: Caller, room: string): Promise<{ members: number; users: Member[] }> {
     await this.#access(caller, room, "presence");
-    const presence = this.#context.rooms.get(room)?.presence;
     const listed = Math.max(minListedMembers, this.#context.limits.presenceMembers);
-    return { members: presence?.size ?? 0, users: presence?.members().slice(0, listed) ?? [] };
+    return this.#context.operations.members(room, listed);
   }
 
   /** The operator's: takes a user out of a room (P-26), where the user is in it. */
-  remove(room: string, user: string): void {
-    new RoomHandle(this.#context, room).remove(user);
+  remove(room: string, user: string): Promise<void> {
+    return this.#context.operations.remove(room, user);
   }
 
   /** The operator's: see `UserHandle.disconnect`. */
   disconnect(user: string, { revoke }: { revoke: boolean }): Promise<void> {
-    return new UserHandle(this.#context, user, personalRoom(user)).disconnect({ revoke });
+    return this.#context.operations.disconnect(user, revoke);
   }
 
   /** A handler of the app that throws counts, whatever way it was come to. */

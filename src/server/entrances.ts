@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { closeCodes } from "../protocol/codes.ts";
 import { Admission, type CheckCredentials } from "./admission.ts";
 import { takePath } from "./attach.ts";
-import type { RequestFacts } from "./auth/identity.ts";
+import type { Identity, RequestFacts } from "./auth/identity.ts";
 import type { Clock } from "./clock.ts";
 import type { Connected } from "./connected.ts";
 import { Connection } from "./connection.ts";
@@ -39,6 +39,8 @@ export interface EntrancesContext {
   readonly turn: Turn;
   readonly requests: RequestContext;
   readonly check: CheckCredentials;
+  /** Whether the credentials were revoked while they were checked. */
+  readonly overtaken: (identity: Identity) => boolean;
   /** Opens the backend; rejects where it cannot be opened now. */
   readonly start: () => Promise<void>;
   /** Whether it is open, so that no connect pays for a promise. */
@@ -163,10 +165,11 @@ export class Entrances {
   }
 
   #makeAdmission(asks: Requests): Admission {
-    const { options, check, connections, limits, clock, logger, requests } = this.#context;
+    const { options, check, overtaken, connections, limits, clock, logger, requests } = this.#context;
     const { anonymous = false, anonymousRooms, cookie, origins } = options;
     return new Admission({
       check,
+      overtaken,
       anonymous,
       anonymousRooms,
       cookie,
@@ -216,11 +219,12 @@ export class Entrances {
   }
 
   #makeEndpointDoor(newId: () => string): EndpointDoor {
-    const { options, limits, clock, logger, connections, turn, check, draining, addressOf } = this.#context;
+    const { options, limits, clock, logger, connections, turn, check, overtaken, draining, addressOf } = this.#context;
     const { anonymous = false, cookie, origins, deflate = false } = options;
     return new EndpointDoor({
       check,
       tracing: this.#context.requests.tracing,
+      overtaken,
       anonymous,
       cookie,
       origins,
@@ -245,10 +249,11 @@ export class Entrances {
   }
 
   #makeStreamDoor(asks: Requests, newId: () => string): StreamDoor {
-    const { options, limits, clock, logger, connections, turn, check, draining, addressOf } = this.#context;
+    const { options, limits, clock, logger, connections, turn, check, overtaken, draining, addressOf } = this.#context;
     return new StreamDoor({
       options,
       check,
+      overtaken,
       randomBytes,
       clock,
       limits,

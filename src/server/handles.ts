@@ -12,9 +12,9 @@ import { decodeJson, encodeJson, encodeKept, encodeSignal } from "../protocol/en
 import type { KeptMessage, Member } from "../protocol/frames.ts";
 import { isRoomName } from "../protocol/names.ts";
 import { maxHistoryPage } from "../protocol/limits.ts";
-import type { Revocations } from "./auth/revocations.ts";
 import type { RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
+import type { Operations } from "./cluster/operations.ts";
 import type { Connected } from "./connected.ts";
 import type { Connections } from "./connections.ts";
 import {
@@ -33,7 +33,7 @@ import { messageFacts, tracedPublish } from "./traced.ts";
 
 export interface HandleContext extends RequestContext, FollowContext {
   readonly connections: Connections;
-  readonly revocations: Revocations;
+  readonly operations: Operations;
 }
 
 export interface ServerPublishOptions {
@@ -90,18 +90,25 @@ export class RoomHandle<C extends Contract, N extends string> {
     await this.#context.publisher.signal({ room: this.name, kind: this.#kind(), event, data, from, except });
   }
 
-  /** How many members the room has; those whose connection vanished count until their grace ends. */
-  get size(): number {
-    return this.#context.rooms.get(this.name)?.presence.size ?? 0;
+  /** How many members the room has, on all nodes; those whose connection vanished count until their grace ends. */
+  size(): Promise<number> {
+    return this.#context.operations.size(this.name);
   }
 
-  members(): Member[] {
-    return this.#context.rooms.get(this.name)?.presence.members() ?? [];
+  /** Who they are, on all nodes. Rejects with `BackendUnavailable` where the other nodes cannot be asked. */
+  async members(): Promise<Member[]> {
+    return (await this.#context.operations.members(this.name, Number.MAX_SAFE_INTEGER)).users;
   }
 
-  /** The ids of the connections in the room. */
-  connections(): string[] {
-    return Array.from(this.#context.rooms.get(this.name)?.members.keys() ?? [], (peer) => peer.id);
+  /** The ids of the connections in the room, on all nodes. */
+  connections(): Promise<string[]> {
+    return this.#context.operations.connectionsIn(this.name);
+  }
+
+  /** What of the room is on this node alone: how many members, and the ids of the connections. */
+  get here(): { readonly size: number; readonly connections: string[] } {
+    const size = this.#context.rooms.get(this.name)?.presence.here ?? 0;
+    return { size, connections: this.#context.operations.connectionsInHere(this.name) };
   }
 
   /** Up to 100 messages before an offset (absent: the newest), oldest first. */
@@ -125,14 +132,12 @@ export class RoomHandle<C extends Contract, N extends string> {
     return follow(this.#context, this.name, this.#kind(), socket, options as unknown as FollowOptions);
   }
 
-  /** Takes a user out (P-26): each of the user's connections in the room gets `left` with the reason `removed`. */
-  remove(user: string): void {
-    const room = this.#context.rooms.get(this.name);
-    if (room === undefined) return;
-    for (const connection of this.#context.connections.of(user)) {
-      if (connection.joined.get(this.name) === room) connection.expel(room, "removed");
-    }
-    room.forget(user);
+  /**
+   * Takes a user out on all nodes (P-26): each of the user's connections in the room gets `left` with the reason
+   * `removed`. Resolves when every node that answers within 2 s has done it.
+   */
+  remove(user: string): Promise<void> {
+    return this.#context.operations.remove(this.name, user);
   }
 
   #kind(): RoomKind {
@@ -166,30 +171,31 @@ export class UserHandle<C extends Contract> {
     return room.publish(event, data, options);
   }
 
-  /** The ids of the user's connections on this node. */
-  connections(): string[] {
-    return Array.from(this.#context.connections.of(this.name), (connection) => connection.id);
+  /** The ids of the user's connections, on all nodes. */
+  connections(): Promise<string[]> {
+    return this.#context.operations.connectionsOf(this.name);
+  }
+
+  /** The ids of those on this node. */
+  get here(): { readonly connections: string[] } {
+    return { connections: this.#context.operations.connectionsOfHere(this.name) };
   }
 
   /**
-   * Closes all of the user's connections with 4003. With `revoke`, tokens and unspent tickets issued before now are
-   * refused from here on.
+   * Closes all of the user's connections with 4003, on all nodes. With `revoke`, tokens and unspent tickets issued before
+   * now are refused from here on. Resolves when every node that answers within 2 s has done it. Rejects with
+   * `BackendUnavailable` where the revocation cannot be kept, or the other nodes cannot be told.
    */
-  async disconnect({ revoke = false }: { revoke?: boolean } = {}): Promise<void> {
-    if (revoke) await this.#context.revocations.revoke(this.name);
-    for (const connection of this.#context.connections.of(this.name)) {
-      connection.close(closeCodes.disconnected, "disconnected");
-    }
-    // Connections that vanished before have left the user behind in rooms, for the grace: that ends too (P-41).
-    for (const room of this.#context.rooms.all()) room.forget(this.name);
+  disconnect({ revoke = false }: { revoke?: boolean } = {}): Promise<void> {
+    return this.#context.operations.disconnect(this.name, revoke);
   }
 
   /**
    * Takes a revocation back. For identities without `issuedAt` (an app's own `auth` that gives none, tokens without
    * `iat`), which a revocation keeps out for as long as it is remembered: 400 days.
    */
-  async unrevoke(): Promise<void> {
-    await this.#context.revocations.unrevoke(this.name);
+  unrevoke(): Promise<void> {
+    return this.#context.operations.unrevoke(this.name);
   }
 }
 

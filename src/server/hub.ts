@@ -14,6 +14,8 @@ import { Calls } from "./calls.ts";
 import { Catalog } from "./catalog.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { Cluster } from "./cluster/cluster.ts";
+import { Nodes } from "./cluster/nodes.ts";
+import type { RoomsPage, RoomsQuery } from "./cluster/operations.ts";
 import { Connections } from "./connections.ts";
 import { Group, Groups } from "./endpoints/groups.ts";
 import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
@@ -72,8 +74,7 @@ export class Hub<C extends Contract = Contract> {
   readonly #handles: HandleContext;
   readonly #entrances: Entrances;
   readonly #groups: Groups;
-  /** Undefined: the backend is not shared, so that this node is the only one. */
-  readonly #cluster: Cluster | undefined;
+  readonly #nodes: Nodes;
   #started: Promise<void> | undefined;
   #isOpen = false;
   #closing: Promise<void> | undefined;
@@ -93,7 +94,7 @@ export class Hub<C extends Contract = Contract> {
     const turn = new Turn(clock.monotonic);
     const node = randomBytes(nodeNameBytes).toString("base64url");
     const { shared } = this.#backend.promises;
-    this.#cluster = shared ? new Cluster({ backend: this.#backend, clock, logger: this.#logger, node }) : undefined;
+    const cluster = shared ? new Cluster({ backend: this.#backend, clock, logger: this.#logger, node }) : undefined;
     this.#rooms = new Rooms({
       backend: this.#backend,
       turn,
@@ -101,7 +102,16 @@ export class Hub<C extends Contract = Contract> {
       presenceMembers: this.limits.presenceMembers,
       counts: this.#counts,
       peer: (id) => this.#connections.get(id),
-      cluster: this.#cluster,
+      cluster,
+    });
+    this.#nodes = new Nodes({
+      cluster,
+      connections: this.#connections,
+      rooms: this.#rooms,
+      revocations: this.#revocations,
+      limits: this.limits,
+      clock,
+      logger: this.#logger,
     });
     const { tracing } = options;
     const app = { clock, limits: this.limits, counts: this.#counts, logger: this.#logger, tracing };
@@ -120,7 +130,7 @@ export class Hub<C extends Contract = Contract> {
     this.#handles = {
       ...requests,
       connections: this.#connections,
-      revocations: this.#revocations,
+      operations: this.#nodes.operations,
       turn,
       logger: this.#logger,
     };
@@ -144,6 +154,7 @@ export class Hub<C extends Contract = Contract> {
       turn,
       requests,
       check: (credentials, request) => this.authenticate(credentials, request),
+      overtaken: (identity) => this.#revocations.overtook(identity),
       start: () => this.start(),
       isOpen: () => this.#isOpen,
       draining: () => this.#closing !== undefined,
@@ -166,12 +177,7 @@ export class Hub<C extends Contract = Contract> {
         now: this.#clock.now,
         log: (level, message, facts = {}) => this.#logger[level](facts, message),
       });
-      await this.#cluster?.start({
-        missed: () => undefined,
-        fenced: () => {
-          for (const room of this.#rooms.all()) room.presence.endGraces();
-        },
-      });
+      await this.#nodes.start();
       this.#isOpen = true;
     } catch (error) {
       this.#started = undefined;
@@ -247,13 +253,9 @@ export class Hub<C extends Contract = Contract> {
     return connection === undefined || connection.closed ? undefined : new ConnectionHandle(connection, this.#clock);
   }
 
-  /** Rooms that have members now, by name. `after` is the last name of the page before. */
-  rooms({ prefix = "", after = "", limit = 100 }: RoomsQuery = {}): RoomsPage {
-    // A room is open, too, while its first join is under way.
-    const found = Array.from(this.#rooms.all(), ({ name, presence }) => ({ room: name, members: presence.size }))
-      .filter(({ room, members }) => members > 0 && room.startsWith(prefix) && room > after)
-      .sort((a, b) => (a.room < b.room ? -1 : 1));
-    return { rooms: found.slice(0, limit), more: found.length > limit };
+  /** Rooms that have members now, on all nodes, by name. `after` is the last name of the page before. */
+  rooms(query: RoomsQuery = {}): Promise<RoomsPage> {
+    return this.#handles.operations.rooms(query);
   }
 
   /** What is open on this node. All are 0 when everyone has gone (and every grace is over). */
@@ -311,6 +313,7 @@ export class Hub<C extends Contract = Contract> {
     try {
       await this.start();
       await this.#backend.check();
+      if (!this.#nodes.isWhole) return { ready: false, reasons: ["this node is cut off from the others"] };
       return { ready: true, reasons: [] };
     } catch {
       return { ready: false, reasons: ["the backend is unavailable"] };
@@ -329,7 +332,7 @@ export class Hub<C extends Contract = Contract> {
   async #close(drainMs: number): Promise<void> {
     await this.#entrances.close(drainMs);
     // Before the rooms are closed, which here ends every grace.
-    if (this.#isOpen) await this.#cluster?.leave(this.limits.graceMs + spreadMs);
+    if (this.#isOpen) await this.#nodes.leave(this.limits.graceMs + spreadMs);
     this.#rooms.close();
     if (this.#started === undefined) return;
     await this.#started.then(
@@ -337,15 +340,4 @@ export class Hub<C extends Contract = Contract> {
       () => undefined,
     );
   }
-}
-
-export interface RoomsQuery {
-  readonly prefix?: string;
-  readonly after?: string;
-  readonly limit?: number;
-}
-
-export interface RoomsPage {
-  readonly rooms: { room: string; members: number }[];
-  readonly more: boolean;
 }

@@ -2,7 +2,8 @@
 export { createHub, Hub } from "./hub.ts";
 export type { AnyHub, AnyRoomHandle, AnyUserHandle } from "./any-hub.ts";
 export type { Listening } from "./entrances.ts";
-export type { HubSurroundings, RoomsPage, RoomsQuery } from "./hub.ts";
+export type { HubSurroundings } from "./hub.ts";
+export type { RoomsPage, RoomsQuery } from "./cluster/operations.ts";
 export type { Caller, CallMessage, Calls } from "./calls.ts";
 export type { ConnectionHandle, RoomHandle, ServerPublishOptions, UserHandle } from "./handles.ts";
 export type {

@@ -62,7 +62,7 @@ describe.skipIf(executablePath === undefined)("the page of the docs in Chromium"
 
   test("stops where the server says to stop", async () => {
     const { hub, page } = await open(browser);
-    const [id = ""] = hub.room("chat/lobby").connections();
+    const [id = ""] = hub.room("chat/lobby").here.connections;
     hub.connection(id)?.disconnect();
     await expect.poll(() => page.evaluate("window.source.readyState")).toBe(2);
   });

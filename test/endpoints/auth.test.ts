@@ -103,9 +103,9 @@ describe("an endpoint whose first message signs in", () => {
     const peer = await connect(`ws://127.0.0.1:${port}/f`);
     peer.send("ann");
     expect(await peer.next()).toEqual({ before: null, after: "ann", identity: "ann" });
-    expect(hub.user("ann").connections()).toHaveLength(1);
+    expect(hub.user("ann").here.connections).toHaveLength(1);
     peer.socket.terminate();
-    await eventually(() => hub.user("ann").connections().length === 0);
+    await eventually(() => hub.user("ann").here.connections.length === 0);
   });
 
   it("closes with 1008 who stays silent, and who talks without signing in", async () => {

@@ -85,7 +85,11 @@ describe("a socket that follows a room", () => {
     await hub.room("chat/1").publish("said", { text: "not for it" }, { except: sockets[0]!.id });
     await hub.room("chat/1").publish("said", { text: "end" });
     expect(await peer.next()).toMatchObject({ text: "end" });
-    expect([hub.room("chat/1").size, hub.rooms().rooms, hub.room("chat/1").connections()]).toEqual([0, [], []]);
+    expect([hub.room("chat/1").here.size, (await hub.rooms()).rooms, hub.room("chat/1").here.connections]).toEqual([
+      0,
+      [],
+      [],
+    ]);
   });
 
   it("shares what the function made with all that follow by it, and texts and bytes are what it gives", async () => {

@@ -96,7 +96,7 @@ describe("closing a user's connections", () => {
     const told = await call("DELETE", "/v1/users/an~n%2F1/connections", { as: opsKey });
     expect([told.status, told.text]).toEqual([204, ""]);
     for (const ann of [phone, laptop]) await ann.expectClose(4003);
-    await eventually(() => hub.room("lobby").size === 1);
+    await eventually(() => hub.room("lobby").here.size === 1);
     expect(bob.isOpen).toBe(true);
     await connect("an~n/1");
   });

@@ -115,9 +115,9 @@ describe("the grace of a member that was told to come back later (P-41)", () => 
     await ann.expectClose(1012);
     expect(Number(retryAfterMs)).toBeLessThanOrEqual(2_000);
     clock.advance(10_000 + Number(retryAfterMs) - 1);
-    expect(hub.room("r").size).toBe(1);
+    expect(hub.room("r").here.size).toBe(1);
     clock.advance(1);
-    expect(hub.room("r").size).toBe(0);
+    expect(hub.room("r").here.size).toBe(0);
     await eventually(() => hub.counts().rooms === 0);
     await closed;
   });

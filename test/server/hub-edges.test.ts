@@ -56,10 +56,10 @@ describe("the operator's disconnect", () => {
     const bob = await member("bob", "r");
     const ann = await member("ann", "r");
     ann.destroy();
-    await eventually(() => hub.user("ann").connections().length === 0);
-    expect(hub.room("r").size).toBe(2);
+    await eventually(() => hub.user("ann").here.connections.length === 0);
+    expect(hub.room("r").here.size).toBe(2);
     await hub.user("ann").disconnect();
-    expect(hub.room("r").members()).toEqual([{ user: "bob", data: null }]);
+    expect(await hub.room("r").members()).toEqual([{ user: "bob", data: null }]);
     bob.destroy();
   });
 
@@ -115,7 +115,7 @@ describe("what an app's parts answer", () => {
     const ann = await connect("ann");
     ann.send({ type: "join", id: "1", room: "r" });
     await ann.expect({ type: "error", re: "1", code: "internal" });
-    expect(hub.room("r").size).toBe(0);
+    expect(hub.room("r").here.size).toBe(0);
   });
 
   it.each([

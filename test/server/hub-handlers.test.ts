@@ -190,7 +190,7 @@ describe("join and leave handlers", () => {
     bob.destroy();
     await eventually(() => told.length === 4);
     const cyd = await member("cyd", "r");
-    hub.room("r").remove("cyd");
+    await hub.room("r").remove("cyd");
     await cyd.expect({ type: "left", reason: "removed" });
     await eventually(() => told.length === 6);
     expect(told).toEqual([

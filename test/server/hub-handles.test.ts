@@ -22,7 +22,7 @@ describe("publishing from anywhere in the process", () => {
     ann.send({ type: "join", room: "r" });
     const { cursor } = await ann.expect({ type: "joined" });
     const bob = await member("bob", "r");
-    const [id] = hub.user("ann").connections();
+    const [id] = hub.user("ann").here.connections;
     await hub.room("r").publish("e", 1, { except: id! });
     await hub.room("r").publish("e", 2);
     await ann.expect({ type: "skip", room: "r", offset: 1 });
@@ -71,7 +71,7 @@ describe("publishing from anywhere in the process", () => {
   it("signals all but one, or one connection alone", async () => {
     const { hub, member } = await serve();
     const [ann, bob] = [await member("ann", "r"), await member("bob", "r")];
-    const [annId] = hub.user("ann").connections();
+    const [annId] = hub.user("ann").here.connections;
     await hub.room("r").signal("typing", true, { except: annId! });
     await bob.expect({ type: "signal", room: "r", event: "typing", data: true, from: "$absent" });
     hub.connection(annId!)?.signal("hint", 1);
@@ -84,18 +84,20 @@ describe("asking who is there", () => {
   it("tells members, size and connections of a room, and the rooms of a connection", async () => {
     const { hub, member, connect } = await serve();
     const room = hub.room("r");
-    expect([room.size, room.members(), room.connections()]).toEqual([0, [], []]);
+    expect([await room.size(), await room.members(), await room.connections()]).toEqual([0, [], []]);
     await member("ann", "r", { data: { a: 1 } });
     const again = await connect("ann");
     again.send({ type: "join", room: "r" });
     await again.expect({ type: "joined", members: 1 });
     await member("bob", "r");
-    expect([room.size, room.connections().length]).toEqual([2, 3]);
-    expect(room.members()).toEqual([
+    expect([await room.size(), (await room.connections()).length]).toEqual([2, 3]);
+    expect(room.here).toEqual({ size: 2, connections: await room.connections() });
+    expect(await hub.user("ann").connections()).toEqual(hub.user("ann").here.connections);
+    expect(await room.members()).toEqual([
       { user: "ann", data: { a: 1 } },
       { user: "bob", data: null },
     ]);
-    const [id] = hub.user("bob").connections();
+    const [id] = hub.user("bob").here.connections;
     expect([hub.connection(id!)?.user, hub.connection(id!)?.rooms()]).toEqual(["bob", ["r"]]);
     expect(hub.connection("unknown")).toBeUndefined();
   });
@@ -106,14 +108,17 @@ describe("asking who is there", () => {
     for (const room of ["a/1", "a/2", "a/3", "b/1"]) ann.send({ type: "join", room });
     await ann.settled();
     await eventually(() => hub.counts().rooms === 4);
-    expect(hub.rooms({ prefix: "a/", limit: 2 })).toEqual({
+    expect(await hub.rooms({ prefix: "a/", limit: 2 })).toEqual({
       rooms: [
         { room: "a/1", members: 1 },
         { room: "a/2", members: 1 },
       ],
       more: true,
     });
-    expect(hub.rooms({ prefix: "a/", after: "a/2" })).toEqual({ rooms: [{ room: "a/3", members: 1 }], more: false });
+    expect(await hub.rooms({ prefix: "a/", after: "a/2" })).toEqual({
+      rooms: [{ room: "a/3", members: 1 }],
+      more: false,
+    });
   });
 
   it("lists no room that nobody is in yet", async () => {
@@ -124,10 +129,10 @@ describe("asking who is there", () => {
     const ann = await connect("ann");
     ann.send({ type: "join", room: "r", history: 5 });
     await eventually(() => backend.calls.includes("state"));
-    expect([hub.rooms(), hub.counts().rooms]).toEqual([{ rooms: [], more: false }, 1]);
+    expect([await hub.rooms(), hub.counts().rooms]).toEqual([{ rooms: [], more: false }, 1]);
     gate.open();
     await ann.expect({ type: "joined" });
-    expect(hub.rooms()).toEqual({ rooms: [{ room: "r", members: 1 }], more: false });
+    expect(await hub.rooms()).toEqual({ rooms: [{ room: "r", members: 1 }], more: false });
   });
 
   it("reads history backwards by pages of 100 at most", async () => {
@@ -145,7 +150,7 @@ describe("taking a user out of a room", () => {
     const watcher = await member("bob", "r", { presence: true });
     const devices = [await member("ann", "r"), await member("ann", "r")];
     await watcher.expect({ type: "presence", joined: [{ user: "ann" }] });
-    hub.room("r").remove("ann");
+    await hub.room("r").remove("ann");
     await watcher.expect({ type: "presence", left: [{ user: "ann" }], members: 1 });
     await hub.room("r").publish("e", 1);
     for (const device of devices) {
@@ -161,7 +166,7 @@ describe("taking a user out of a room", () => {
     ann.destroy();
     await eventually(() => hub.counts().connections === 0);
     expect(hub.counts().rooms).toBe(1);
-    hub.room("r").remove("ann");
+    await hub.room("r").remove("ann");
     expect(hub.counts()).toEqual({ connections: 0, rooms: 0 });
   });
 });
@@ -178,7 +183,7 @@ describe("disconnecting a user", () => {
   it("closes one connection alone where asked to", async () => {
     const { hub, member } = await serve();
     const [phone, laptop] = [await member("ann", "r"), await member("ann", "r")];
-    hub.connection(hub.user("ann").connections()[0]!)?.disconnect();
+    hub.connection(hub.user("ann").here.connections[0]!)?.disconnect();
     await phone.expectClose(4003);
     expect(await laptop.settled()).toEqual([]);
   });

@@ -96,7 +96,7 @@ describe("deflate", () => {
       peer.send({ type: "join", room: "r" });
       await peer.expect({ type: "joined" });
     }
-    const [id] = hub.user("bob").connections();
+    const [id] = hub.user("bob").here.connections;
     for (let i = 1; i <= 300; i++) {
       // Over and under the size from which ws compresses; direct frames come in between.
       void hub.room("r").publish("e", `${i} ${"é".repeat(i % 3 === 0 ? 5_000 : 5)}`);
@@ -187,6 +187,6 @@ describe("when all have gone (invariant 13)", () => {
     clock.advance(10_000);
     await eventually(() => hub.counts().rooms === 0);
     expect([hub.counts(), subscribed.size, clock.timers]).toEqual([{ connections: 0, rooms: 0 }, 0, 0]);
-    expect(hub.rooms()).toEqual({ rooms: [], more: false });
+    expect(await hub.rooms()).toEqual({ rooms: [], more: false });
   });
 });

@@ -50,7 +50,7 @@ describe("a reader that stops while 10 MB/s is published (invariant 12)", () => 
       if (at !== undefined) worstMs = Math.max(worstMs, Date.now() - at);
     });
     stalled.socket.pause();
-    const [id] = hub.user("ann").connections();
+    const [id] = hub.user("ann").here.connections;
     const publisher = new Publisher((data) => hub.room("r").publish("e", data));
     const before = process.memoryUsage().arrayBuffers;
     let mostBytes = 0;

@@ -62,12 +62,12 @@ describe("a stream", () => {
     const watcher = await join("bob", "a", { presence: true });
     const reader = await member(port, ["a"], { token: "ann" });
     await watcher.expect({ type: "presence", joined: [{ user: "ann", data: null }], members: 2 });
-    expect(hub.user("ann").connections()).toHaveLength(1);
+    expect(hub.user("ann").here.connections).toHaveLength(1);
     expect(hub.counts().connections).toBe(2);
     reader.destroy();
     await watcher.expect({ type: "presence", left: [{ user: "ann" }], members: 1 });
     expect(hub.counts().connections).toBe(1);
-    expect(hub.user("ann").connections()).toEqual([]);
+    expect(hub.user("ann").here.connections).toEqual([]);
   });
 
   it("joins a room that is asked for twice once", async () => {
@@ -84,7 +84,7 @@ describe("a stream", () => {
     const [live, kept] = [await reader.nextEvent(), await reader.nextEvent()];
     expect(live).toMatchObject({ id: "1", frame: { room: "live", kept: false } });
     expect(kept.id).toMatch(/^1~[\w-]{12}\.[\w-]+\.0$/);
-    expect(hub.rooms().rooms).toHaveLength(2);
+    expect((await hub.rooms()).rooms).toHaveLength(2);
   });
 
   it("is told to a client of HTTP/1.0, too, and ends with its connection", async () => {

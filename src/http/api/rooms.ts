@@ -22,8 +22,8 @@ export const roomRoutes: readonly Route[] = [
       tells: `Up to limit rooms after the name in after, ${maxRoomsPage} at most`,
       schema: schemaNamed("Rooms"),
     },
-    run: ({ hub, query: { prefix = "", after = "", limit = defaultRoomsPage } }) =>
-      jsonAnswer(200, hub.rooms({ prefix, after, limit: Math.min(limit, maxRoomsPage) })),
+    run: async ({ hub, query: { prefix = "", after = "", limit = defaultRoomsPage } }) =>
+      jsonAnswer(200, await hub.rooms({ prefix, after, limit: Math.min(limit, maxRoomsPage) })),
   }),
   route({
     method: "GET",
@@ -47,9 +47,9 @@ export const roomRoutes: readonly Route[] = [
     audience: "key",
     pathFields: { room: required(room), user: required(user) },
     success: { status: 204, tells: "The user is not in it, whether it was or not", schema: undefined },
-    run: ({ hub, path }) => {
+    run: async ({ hub, path }) => {
       if (isReservedRoom(path.room)) throw new Refused("forbidden", "not allowed");
-      hub.calls.remove(path.room, path.user);
+      await hub.calls.remove(path.room, path.user);
       return emptyAnswer(204);
     },
   }),

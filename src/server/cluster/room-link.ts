@@ -15,6 +15,7 @@ export interface LinkedRoom {
 
 /** Keeps a room's presence one with that of the other nodes that are in the room. */
 export class RoomLink implements MapOwner, PresenceLink {
+  readonly isHeld = true;
   readonly #cluster: Cluster;
   readonly #name: string;
   readonly #presence: Presence;

@@ -12,11 +12,13 @@ const maxPending = 500;
 
 /** Whose map it is: the truth about this node, and what is made of what other nodes say. */
 export interface MapOwner {
+  /** What a node had that said goodbye stays for a while (P-53). */
+  readonly isHeld: boolean;
   /** All that this node has in it. */
   entries(): Iterable<readonly [key: string, value: Json]>;
   /** Another node has the entry, `isNew` where it had none; or has it no more. */
-  set(key: string, value: Json, isNew: boolean): void;
-  removed(key: string): void;
+  set(key: string, value: Json, isNew: boolean, node: string): void;
+  removed(key: string, node: string): void;
   /** A key is gone for good from a node: whatever only waits for it here ends. */
   endedForGood(key: string): void;
   /** All that `apply` does belongs together; `repaired`: it may have come late. */
@@ -113,17 +115,17 @@ export class SharedMap {
     const replica = this.#replicas.get(from) ?? this.#add(from);
     switch (message.type) {
       case "changes":
-        this.#apply(replica, replica.changed(message));
+        this.#apply(from, replica, replica.changed(message));
         break;
       case "sync":
-        this.#apply(replica, replica.noted(place));
+        this.#apply(from, replica, replica.noted(place));
         if (message.known !== undefined) this.#answer(from, message.known[this.#lines.node]);
         break;
       case "want":
         this.#answer(from, place);
         break;
       case "state":
-        this.#apply(replica, replica.stated(message));
+        this.#apply(from, replica, replica.stated(message));
         if (message.part >= message.parts - 1) this.#answered(from, message.peers);
         break;
     }
@@ -174,7 +176,7 @@ export class SharedMap {
     if (replica === undefined) return;
     this.#replicas.delete(node);
     this.#owner.together(false, () => {
-      for (const key of replica.entries) this.#owner.removed(key);
+      for (const key of replica.entries) this.#owner.removed(key, node);
     });
   }
 
@@ -182,6 +184,10 @@ export class SharedMap {
   hold(node: string): void {
     const replica = this.#replicas.get(node);
     if (replica === undefined) return;
+    if (!this.#owner.isHeld) {
+      this.drop(node);
+      return;
+    }
     replica.isHeld = true;
     replica.isBehind = false;
   }
@@ -270,15 +276,15 @@ export class SharedMap {
     this.#opening.check();
   }
 
-  #apply({ entries }: Replica, applied: Applied | undefined): void {
+  #apply(node: string, { entries }: Replica, applied: Applied | undefined): void {
     if (applied === undefined || applied.changes.length === 0) return;
     this.#owner.together(applied.repaired, () => {
       for (const { key, value, forGood } of applied.changes) {
         if (value !== undefined) {
           const isNew = !entries.has(key);
           entries.add(key);
-          this.#owner.set(key, value, isNew);
-        } else if (entries.delete(key)) this.#owner.removed(key);
+          this.#owner.set(key, value, isNew, node);
+        } else if (entries.delete(key)) this.#owner.removed(key, node);
         if (forGood === true) {
           this.#endHeld(key);
           this.#owner.endedForGood(key);
@@ -289,8 +295,8 @@ export class SharedMap {
 
   /** A user who says goodbye anywhere is not waited for on behalf of a node that went away. */
   #endHeld(key: string): void {
-    for (const { isHeld, entries } of this.#replicas.values()) {
-      if (isHeld && entries.delete(key)) this.#owner.removed(key);
+    for (const [node, { isHeld, entries }] of this.#replicas) {
+      if (isHeld && entries.delete(key)) this.#owner.removed(key, node);
     }
   }
 }

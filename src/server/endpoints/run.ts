@@ -12,6 +12,8 @@ import { EndpointSocket } from "./socket.ts";
 
 export interface RunContext {
   readonly check: CheckCredentials;
+  /** Whether the credentials were revoked while they were checked. */
+  readonly overtaken: (identity: Identity) => boolean;
   readonly connections: Connections;
   readonly limits: Limits;
   readonly clock: Clock;
@@ -82,7 +84,11 @@ async function signInWith(
 }
 
 /** The connection is this user's from here on; false: the user has too many. */
-function enter({ connections, limits }: RunContext, connection: RawConnection, identity: Identity): boolean {
+function enter({ connections, limits, overtaken }: RunContext, connection: RawConnection, identity: Identity): boolean {
+  if (overtaken(identity)) {
+    connection.close(closeCodes.unauthorized, "unauthorized");
+    return false;
+  }
   if (connections.countOfUser(identity.user) >= limits.connectionsPerUser) {
     connection.close(closeCodes.tooManyConnections, "too many connections of this user");
     return false;

@@ -30,6 +30,8 @@ export interface StreamDoorContext extends Capacity {
   readonly options: Pick<HubOptions, "ssePath" | "origins" | "cookie" | "anonymous" | "anonymousRooms">;
   readonly check: CheckCredentials;
   readonly tracing: Tracing | undefined;
+  /** Whether the credentials were revoked while they were checked. */
+  readonly overtaken: (identity: Identity) => boolean;
   readonly randomBytes: (count: number) => Uint8Array;
   readonly clock: Clock;
   readonly stream: Omit<StreamContext, "ended">;
@@ -170,7 +172,8 @@ export class StreamDoor {
   }
 
   #take(stream: Stream, identity: Identity): void {
-    const { connections, limits, rates } = this.#context;
+    const { connections, limits, rates, overtaken } = this.#context;
+    if (overtaken(identity)) throw unauthorized("bad credentials");
     const requestMs = rates.request({ user: identity.user, address: stream.address }, 1);
     if (requestMs > 0) {
       throw new Refused("rate_limited", "too many requests", { retryAfterMs: Math.max(requestMs, backoffMs) });
