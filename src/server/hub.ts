@@ -104,12 +104,14 @@ export class Hub<C extends Contract = Contract> {
       peer: (id) => this.#connections.get(id),
       cluster,
     });
+    const rates = new RateLimits(options.rates, clock.monotonic, this.#counts);
     this.#nodes = new Nodes({
       cluster,
       connections: this.#connections,
       rooms: this.#rooms,
       revocations: this.#revocations,
       limits: this.limits,
+      rates: options.rates === undefined ? undefined : rates,
       clock,
       logger: this.#logger,
     });
@@ -123,7 +125,7 @@ export class Hub<C extends Contract = Contract> {
       limits: this.limits,
       clock,
       counts: this.#counts,
-      rates: new RateLimits(options.rates, clock.monotonic, this.#counts),
+      rates,
       app: new AppHandlers(app),
       tracing,
     };
@@ -302,7 +304,12 @@ export class Hub<C extends Contract = Contract> {
    */
   async metrics(): Promise<string> {
     this.#metrics ??= import("./metrics/registry.ts").then(({ metricsReader }) =>
-      metricsReader({ counts: this.#counts, connections: this.#connections, rooms: this.#rooms }),
+      metricsReader({
+        counts: this.#counts,
+        connections: this.#connections,
+        rooms: this.#rooms,
+        nodes: this.#nodes,
+      }),
     );
     return (await this.#metrics)();
   }

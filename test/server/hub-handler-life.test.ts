@@ -186,7 +186,7 @@ describe("the app's join and leave handlers go in pairs", () => {
     const ann = await member("ann", "r");
     ann.send({ type: "join", id: "2", room: "r" });
     await eventually(() => asked === 2);
-    hub.room("r").remove("ann");
+    await hub.room("r").remove("ann");
     await ann.expect({ type: "left", reason: "removed" });
     gate.open();
     await ann.expect({ type: "joined", re: "2" });

@@ -5,7 +5,7 @@ import type { Logger } from "../options.ts";
 import { Asks, type Answers } from "./asks.ts";
 import { Bus } from "./bus.ts";
 import { beatMs, Leases, leaseMs, tickMs } from "./leases.ts";
-import { inParts, type MapMessage, type NodeMessage } from "./messages.ts";
+import { inParts, type Cost, type MapMessage, type NodeMessage } from "./messages.ts";
 import { SharedMap, type MapOwner } from "./shared-map.ts";
 
 /** How long a start waits to hear of the other nodes. */
@@ -33,6 +33,8 @@ export interface ClusterEvents {
   missed(): void;
   /** The others have given this node up: what only waits here for its user to come back ends. */
   fenced(): void;
+  /** What another node's users, rooms and addresses have spent there. */
+  spent(costs: readonly Cost[]): void;
 }
 
 /**
@@ -62,7 +64,6 @@ export class Cluster {
   /** The others have given this node up, and it asserts itself with the next tick: closed sockets are seen until then. */
   #mustFence = false;
   #greeting: (() => void) | undefined;
-  #onSpent: ((key: string, cost: number) => void) | undefined;
 
   constructor(context: ClusterContext) {
     this.#context = context;
@@ -125,14 +126,11 @@ export class Cluster {
   }
 
   /** What was spent here, for the other nodes to count; what is lost on the way is not. */
-  spent(costs: readonly (readonly [key: string, cost: number])[]): void {
+  spent(costs: readonly Cost[]): void {
+    if (costs.length === 0) return;
     for (const part of inParts(costs)) {
       this.#bus.toAll({ type: "spent", from: this.node, costs: part }).catch(() => undefined);
     }
-  }
-
-  onSpent(listener: (key: string, cost: number) => void): void {
-    this.#onSpent = listener;
   }
 
   /** Higher than every version that was seen, and near the time, so that a new node's word counts beside an old one's. */
@@ -271,7 +269,7 @@ export class Cluster {
         this.#asks.answered(message);
         return;
       case "spent":
-        for (const [key, cost] of message.costs) this.#onSpent?.(key, cost);
+        this.#events?.spent(message.costs);
         return;
       default:
         this.received(message.map, message);

@@ -37,6 +37,9 @@ export type MapMessage =
   /** I know you at `place` and have missed something. */
   | { readonly type: "want"; readonly from: string; readonly place: Place };
 
+/** What was spent of a rate on one node. */
+export type Cost = readonly [rate: string, key: string, cost: number];
+
 export type NodeMessage =
   | { readonly type: "beat"; readonly from: string; readonly isNew: boolean }
   /** The sender goes away; its users may come back for so long (P-53). */
@@ -52,7 +55,7 @@ export type NodeMessage =
       readonly items: readonly Json[];
     }
   /** What users, rooms or addresses have spent there. */
-  | { readonly type: "spent"; readonly from: string; readonly costs: readonly (readonly [key: string, cost: number])[] }
+  | { readonly type: "spent"; readonly from: string; readonly costs: readonly Cost[] }
   | (MapMessage & { readonly map: string });
 
 /** Undefined: it is not for us to understand, and came of a newer version. */

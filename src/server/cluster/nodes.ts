@@ -1,13 +1,20 @@
+import type { Clock } from "../clock.ts";
 import type { Limits } from "../options.ts";
+import type { RateKind } from "../rates.ts";
+import type { RateLimits } from "../rate-limits.ts";
 import { Operations, type OperationsContext } from "./operations.ts";
 import { UserCounts } from "./user-counts.ts";
 
 /** How often a look-up that the backend could not answer is tried again. */
 const checkAgainMs = 1_000;
+/** How often nodes tell each other what was spent of their rates. */
+const spentEveryMs = 100;
 
 export interface NodesContext extends OperationsContext {
   readonly limits: Limits;
-  readonly clock: { readonly setTimeout: (run: () => void, ms: number) => unknown };
+  readonly clock: Clock;
+  /** Undefined: none is set. */
+  readonly rates: RateLimits | undefined;
 }
 
 /** A hub's part in a system of several nodes; with a backend that is not shared, a system of one that needs nothing. */
@@ -17,6 +24,7 @@ export class Nodes {
   #hasLeft = false;
   #isChecking = false;
   #mustCheck = false;
+  #spentTimer: unknown;
 
   constructor(context: NodesContext) {
     this.#context = context;
@@ -50,13 +58,26 @@ export class Nodes {
       fenced: () => {
         for (const room of [...this.#context.rooms.all()]) room.presence.endGraces();
       },
+      spent: (costs) => {
+        // Another node's word: what is no rate here counts for nothing.
+        for (const [kind, key, cost] of costs) this.#context.rates?.observe(kind as RateKind, key, cost);
+      },
     });
+    this.#tellSpent();
   }
 
   /** Says goodbye; the others keep this node's users for so long (P-53). */
   async leave(holdMs: number): Promise<void> {
     this.#hasLeft = true;
+    this.#context.clock.clearTimeout(this.#spentTimer);
     await this.#context.cluster?.leave(holdMs);
+  }
+
+  #tellSpent(): void {
+    const { cluster, rates, clock } = this.#context;
+    if (cluster === undefined || rates === undefined || this.#hasLeft) return;
+    cluster.spent(rates.spent());
+    this.#spentTimer = clock.setTimeout(() => this.#tellSpent(), spentEveryMs);
   }
 
   /** What was revoked while this node could not be told is looked up, as often as it takes. */

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { collectDefaultMetrics, Counter, Gauge, Registry, type CollectFunction } from "prom-client";
 import { closeCodes } from "../../protocol/codes.ts";
 import { Connection } from "../connection.ts";
+import type { Nodes } from "../cluster/nodes.ts";
 import type { Connections } from "../connections.ts";
 import type { Rooms } from "../rooms.ts";
 import type { Counts } from "./counts.ts";
@@ -12,6 +13,7 @@ export interface MetricsSource {
   readonly counts: Counts;
   readonly connections: Connections;
   readonly rooms: Rooms;
+  readonly nodes: Pick<Nodes, "living" | "syncs">;
 }
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
@@ -25,6 +27,7 @@ export function metricsReader(source: MetricsSource): () => Promise<string> {
   collectDefaultMetrics({ register: registry, prefix: "fanfare_" });
   addState(registry, source);
   addDone(registry, source.counts);
+  addNodes(registry, source.nodes);
   addBuild(registry);
   return async () => `${await registry.metrics()}\n${timingsText(appendName, appendHelp, source.counts.appends)}`;
 }
@@ -44,8 +47,8 @@ function addState(registry: Registry, { connections, rooms }: MetricsSource): vo
     [{}, sum(connections.all(), ({ outbox }) => outbox.waitingBytes)],
   ]);
   gauge(registry, "fanfare_rooms", "Rooms that are open on this node.", [], () => [[{}, rooms.size]]);
-  gauge(registry, "fanfare_members", "Members of all rooms; a user in two rooms counts twice.", [], () => [
-    [{}, sum(rooms.all(), ({ presence }) => presence.size)],
+  gauge(registry, "fanfare_members", "Members of all rooms on this node; a user in two rooms counts twice.", [], () => [
+    [{}, sum(rooms.all(), ({ presence }) => presence.here)],
   ]);
 }
 
@@ -96,6 +99,15 @@ function addDone(registry: Registry, counts: Counts): void {
     () => counts.rateLimits,
   );
   by("fanfare_refused_upgrades_total", "Upgrades refused in HTTP, by status.", "status", () => counts.refusedUpgrades);
+}
+
+function addNodes(registry: Registry, nodes: MetricsSource["nodes"]): void {
+  gauge(registry, "fanfare_nodes", "Nodes that share the backend and live, with this one.", [], () => [
+    [{}, nodes.living],
+  ]);
+  counter(registry, "fanfare_node_syncs_total", "States of other nodes that were read whole.", [], () => [
+    [{}, nodes.syncs],
+  ]);
 }
 
 function addBuild(registry: Registry): void {

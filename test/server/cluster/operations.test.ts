@@ -187,6 +187,7 @@ describe("the limit of a user's connections", () => {
     await a.connect("ann");
     await a.hub.close({ drainMs: 0 });
     await b.connect("ann");
+    expect(b.hub.user("ann").here.connections).toHaveLength(1);
   });
 });
 
@@ -203,5 +204,23 @@ describe("a node that is cut off", () => {
     clock.advance(8_000);
     await settle();
     expect(await hub.ready()).toEqual({ ready: false, reasons: ["this node is cut off from the others"] });
+  });
+});
+
+describe("rates that connections share", () => {
+  it("count what was spent on other nodes", async () => {
+    const clock = new FakeClock();
+    const rates = { roomSendsPerS: 0.01, roomSendsBurst: 3 };
+    const engine = new SharedEngine();
+    const a = await serve({ backend: engine.node(), rates }, { clock });
+    const b = await serve({ backend: engine.node(), rates }, { clock });
+    const [ann, bob] = [await a.member("ann", "r"), await b.member("bob", "r")];
+    for (let n = 0; n < 3; n++) ann.send({ type: "publish", id: `${n}`, room: "r", event: "e" });
+    await ann.until({ type: "ack", re: "2" });
+    clock.advance(100);
+    await settle();
+    bob.send({ type: "publish", id: "one more", room: "r", event: "e" });
+    const refused = await bob.until({ type: "error", re: "one more" });
+    expect(refused["code"]).toBe("rate_limited");
   });
 });

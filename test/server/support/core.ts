@@ -91,7 +91,7 @@ export class Core {
   async open(): Promise<this> {
     const { backend, clock } = this.#node ?? this;
     await backend.open({ now: clock.now, log: () => undefined });
-    await this.cluster?.start({ missed: () => undefined, fenced: () => this.#endGraces() });
+    await this.cluster?.start({ missed: () => undefined, fenced: () => this.#endGraces(), spent: () => undefined });
     return this;
   }
 
