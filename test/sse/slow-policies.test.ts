@@ -75,6 +75,6 @@ describe("the last event of a stream", () => {
     const again = await listen(port, ["a"], { token: "ann", lastEventId: reader.lastId });
     await again.expect({ type: "joined", recovered: true, replay: 1 - seen.length });
     expect(hub.counts().connections).toBe(1);
-    await eventually(() => hub.room("a").size === 1);
+    await eventually(() => hub.room("a").here.size === 1);
   });
 });
