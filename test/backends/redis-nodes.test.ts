@@ -134,6 +134,35 @@ describe("several nodes on one Redis", () => {
     expect(await one.read(room, 0, 10, epoch)).toEqual([]);
   });
 
+  it("go on after SCRIPT FLUSH", async () => {
+    const node = await nodes.open(server.url);
+    const witness = await Witness.of(node, room);
+    await append(node, "a");
+    await server.cli("SCRIPT", "FLUSH");
+    await insist(() => node.append(room, entryOf("b"), keyOf("b")));
+    await witness.until(() => witness.entries.length === 2);
+    expect([witness.bodies, witness.jumps]).toEqual([["a", "b"], []]);
+  });
+
+  it("are not harmed by what others publish on their channels", async () => {
+    const node = await nodes.open(server.url);
+    const witness = await Witness.of(node, room);
+    const { epoch } = witness.subscription.state;
+    for (const text of [
+      "",
+      "m",
+      "hello",
+      "m\n",
+      `m${epoch} x 1 \nlies`,
+      `m${epoch} 1 1 %E0%A4\nlies`,
+      `m${epoch} 9 1 \nlies`,
+    ])
+      await server.cli("PUBLISH", "t:room:r", text);
+    await append(node, "a");
+    await witness.until(() => witness.entries.length === 1);
+    expect(witness.told).toEqual([expect.objectContaining({ offset: 1, body: "a" })]);
+  });
+
   it("see a log that went backwards in its epoch, whoever looks first", async () => {
     const [one, two] = [await nodes.open(server.url), await nodes.open(server.url)];
     const witness = await Witness.of(one, room);

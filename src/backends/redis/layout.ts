@@ -63,9 +63,9 @@ export function decodePush(text: string): Pushed | undefined {
   if (text.startsWith("r")) return { kind: "text", text: text.slice(1) };
   const end = text.indexOf("\n");
   if (!text.startsWith("m") || end === -1) return undefined;
-  const [epoch = "", offset, at, except = ""] = text.slice(1, end).split(" ");
-  const entry = entryOf(Number(offset), Number(at), text.slice(end + 1), except);
-  return Number.isSafeInteger(entry.offset) && entry.offset > 0 ? { kind: "message", epoch, entry } : undefined;
+  const [epoch = "", offset = "", at, except = ""] = text.slice(1, end).split(" ");
+  if (!/^[1-9]\d{0,15}$/.test(offset)) return undefined;
+  return { kind: "message", epoch, entry: entryOf(Number(offset), Number(at), text.slice(end + 1), except) };
 }
 
 /** Entries as XRANGE gives them. Throws where they are not what the script `append` wrote. */
@@ -81,5 +81,14 @@ export function decodeEntries(reply: unknown): LogEntry[] {
 }
 
 function entryOf(offset: number, at: number, body: string, except: string): LogEntry {
-  return except === "" ? { offset, body, at } : { offset, body, at, except: decodeURIComponent(except) };
+  return except === "" ? { offset, body, at } : { offset, body, at, except: decodeExcept(except) };
+}
+
+/** What is not encoded was not written by Fanfare, and names no connection. */
+function decodeExcept(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -28,6 +28,9 @@ export interface LogOptions {
 /** The logs of rooms, in Redis: each call is one script. */
 export class RedisLog {
   readonly #options: LogOptions;
+  // Every call brings a name for an epoch that may begin with it: random once, then counted, because randomness costs.
+  readonly #nonce = newEpoch();
+  #names = 0;
 
   constructor(options: LogOptions) {
     this.#options = options;
@@ -77,6 +80,10 @@ export class RedisLog {
     return (await Promise.all(parts)).flat();
   }
 
+  #newEpoch(): string {
+    return `${this.#nonce}${(this.#names++).toString(36)}`;
+  }
+
   async #heads(feeds: readonly FeedView[]): Promise<readonly (Position | undefined)[]> {
     const { names, calls, term, now } = this.#options;
     const keys = [names.term, ...feeds.map(({ room }) => names.meta(room.name))];
@@ -115,7 +122,7 @@ export class RedisLog {
     const bytes = args.reduce<number>((sum, arg) => sum + (typeof arg === "string" ? arg.length : 8), 200);
     const reply = await calls.run(() => {
       const { epoch = "", offset = 0 } = known() ?? {};
-      const common = [term(), now() ?? "", newEpoch(), epoch, offset, keepMs];
+      const common = [term(), now() ?? "", this.#newEpoch(), epoch, offset, keepMs];
       return ["EVALSHA", script.sha, keys.length, ...keys, ...common, ...args];
     }, bytes);
     return reply as readonly unknown[];
