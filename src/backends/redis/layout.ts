@@ -65,7 +65,11 @@ export function decodePush(text: string): Pushed | undefined {
   if (!text.startsWith("m") || end === -1) return undefined;
   const [epoch = "", offset = "", at, except = ""] = text.slice(1, end).split(" ");
   if (!/^[1-9]\d{0,15}$/.test(offset)) return undefined;
-  return { kind: "message", epoch, entry: entryOf(Number(offset), Number(at), text.slice(end + 1), except) };
+  try {
+    return { kind: "message", epoch, entry: entryOf(Number(offset), Number(at), text.slice(end + 1), except) };
+  } catch {
+    return undefined;
+  }
 }
 
 /** Entries as XRANGE gives them. Throws where they are not what the script `append` wrote. */
@@ -80,15 +84,7 @@ export function decodeEntries(reply: unknown): LogEntry[] {
   });
 }
 
+/** Throws a URIError on a connection's name that `encodeExcept` did not write. */
 function entryOf(offset: number, at: number, body: string, except: string): LogEntry {
-  return except === "" ? { offset, body, at } : { offset, body, at, except: decodeExcept(except) };
-}
-
-/** What is not encoded was not written by Fanfare, and names no connection. */
-function decodeExcept(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  return except === "" ? { offset, body, at } : { offset, body, at, except: decodeURIComponent(except) };
 }
