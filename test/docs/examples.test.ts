@@ -11,6 +11,8 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import { exchange, giveTicket, provider, rotating, sessionHub } from "../../examples/docs/auth.ts";
 import { durableHub } from "../../examples/docs/durable.ts";
+import { sharedHub } from "../../examples/docs/redis.ts";
+import { startRedis } from "../support/engines/redis.ts";
 import { chatHub, type Store } from "../../examples/docs/handlers.ts";
 import { serveHub, tracedHub } from "../../examples/docs/operations.ts";
 import { look, moderate, orderSent, toSome } from "../../examples/docs/publish.ts";
@@ -436,6 +438,16 @@ describe("delivery and resume", () => {
     await second.start();
     onTestFinished(() => second.close({ drainMs: 0 }));
     expect(await second.room("news").history()).toMatchObject([{ offset: 1, data: { text: "kept" } }]);
+  });
+
+  it("hubs on one Redis share their rooms", async () => {
+    const engine = await startRedis();
+    onTestFinished(() => engine.stop());
+    const hubs = [sharedHub(engine.url), sharedHub(engine.url)] as const;
+    for (const hub of hubs) await hub.start();
+    onTestFinished(async () => void (await Promise.all(hubs.map((hub) => hub.close({ drainMs: 0 })))));
+    await hubs[0].room("news").publish("said", { text: "shared" });
+    expect(await hubs[1].room("news").history()).toMatchObject([{ offset: 1, data: { text: "shared" } }]);
   });
 });
 
