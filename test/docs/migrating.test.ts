@@ -14,7 +14,7 @@ const apiKey = "a-long-random-key";
 async function python(code: string): Promise<unknown> {
   const script = ["import json, sys", "sys.dont_write_bytecode = True", "from back_end import *", code].join("\n");
   const options = { cwd: join(root, "examples/docs"), env: { PATH: process.env["PATH"], PYTHONPATH: "." } };
-  const { stdout } = await promisify(execFile)("python3", ["-c", script], options);
+  const { stdout } = await promisify(execFile)(process.env["PYTHON"] ?? "python3", ["-c", script], options);
   return JSON.parse(stdout) as unknown;
 }
 
