@@ -10,18 +10,12 @@ import { loadCpu, sleep } from "../lib/tools.mjs";
 import { cost, measure, members, messageBytes } from "./fanout.mjs";
 
 export async function nodes({ ratePerS, quick, pairs }) {
-  const redis = await startRedis();
-  const peer = fanfare(redis.url);
   const alone = [];
   const receiving = [];
-  try {
-    for (let round = 0; round < pairs; round++) {
-      const one = async () => alone.push(await measure(peer, ratePerS, quick));
-      const two = async () => receiving.push(await measureReceiving(peer, ratePerS, quick));
-      for (const run of round % 2 === 0 ? [one, two] : [two, one]) await run();
-    }
-  } finally {
-    await redis.stop();
+  for (let round = 0; round < pairs; round++) {
+    const one = async () => alone.push(await withRedis((peer) => measure(peer, ratePerS, quick)));
+    const two = async () => receiving.push(await withRedis((peer) => measureReceiving(peer, ratePerS, quick)));
+    for (const run of round % 2 === 0 ? [one, two] : [two, one]) await run();
   }
   const rows = [
     { server: "one node alone", ...medians(alone) },
@@ -44,6 +38,16 @@ export async function nodes({ ratePerS, quick, pairs }) {
 }
 
 const roomOf = () => "bench";
+
+/** Each run has a Redis of its own: what another left there would know the keys of its publishes. */
+async function withRedis(run) {
+  const redis = await startRedis();
+  try {
+    return await run(fanfare(redis.url));
+  } finally {
+    await redis.stop();
+  }
+}
 
 /** The publisher's node shares the load's processor, so that the one that is measured has its own. */
 async function measureReceiving(peer, ratePerS, quick) {
