@@ -46,6 +46,26 @@ export function numbering({ describe, it, expect }: SuiteTools, run: Run): void 
       }),
     );
     it(
+      "has holes only where each message names the one before it, and they can be counted",
+      run(async ({ backend, listen }) => {
+        const seen = await listen(room);
+        for (const i of numbers(1, 20)) {
+          await backend.append(room, entryOf(`m${i}`));
+          await backend.append(roomOf("numbering, another"), entryOf(`n${i}`));
+        }
+        const { epoch, head } = await backend.state(room);
+        const entries = await backend.read(room, 0, 100);
+        const before = (i: number): number => entries[i - 1]?.offset ?? 0;
+        expect(entries.map(({ prev, offset }) => prev ?? offset - 1)).toEqual(entries.map((_, i) => before(i)));
+        expect(seen.entries).toEqual(entries);
+        expect(await backend.readBack(room, undefined, 5)).toEqual(entries.slice(-5));
+        for (const i of [0, 7, 20]) {
+          const left = (await backend.count?.(room, before(i), head, epoch)) ?? head - before(i);
+          expect(left).toBe(20 - i);
+        }
+      }),
+    );
+    it(
       "goes on after it was opened again: epoch, head and messages are as they were",
       run(async (test) => {
         if (test.reopen === undefined) {

@@ -1,0 +1,220 @@
+import {
+  type Appended,
+  BackendUnavailable,
+  type Found,
+  type KeyFacts,
+  type KeyRef,
+  type NewEntry,
+  type RoomRef,
+} from "../backend.ts";
+import { newEpoch } from "../epoch.ts";
+import { type Engine, untilDone } from "./engine.ts";
+import { Lanes, type Sent } from "./lanes.ts";
+import type { Logs } from "./logs.ts";
+import { digest, epochOf } from "./names.ts";
+import { decodePayload, encodePayload, stampHeaders } from "./record.ts";
+import type { Records } from "./records.ts";
+
+/** A room is purged after so many appends, or after a quarter of what is kept, if that is more. */
+const leastPurgeStep = 64;
+/** The server's word on the largest payload counts the headers, which are shorter than this. */
+const headerBytes = 2_048;
+
+/** What a key left. */
+type KeyRecord = [offset: number, fingerprint: string, resultJson: string | null, streamLife: string];
+
+interface Parts {
+  readonly engine: Engine;
+  readonly logs: Logs;
+  readonly keys: Records;
+  /** Resolves when this node's listeners were told of the message, if there are any. */
+  readonly told: (room: RoomRef, epoch: string, offset: number) => Promise<void>;
+}
+
+/** Puts messages into the log, each once. */
+export class Appends {
+  readonly #engine: Engine;
+  readonly #logs: Logs;
+  readonly #keys: Records;
+  readonly #told: Parts["told"];
+  readonly #lanes = new Lanes();
+  /** Appends with a key that are under way here; `find` waits for them. */
+  readonly #underWay = new Map<string, Promise<unknown>>();
+  /** Appends to a room since it was purged here. */
+  readonly #unpurged = new Map<string, number>();
+
+  constructor({ engine, logs, keys, told }: Parts) {
+    this.#engine = engine;
+    this.#logs = logs;
+    this.#keys = keys;
+    this.#told = told;
+  }
+
+  drained(): Promise<void> {
+    return this.#lanes.drained();
+  }
+
+  async find(room: RoomRef, key: KeyRef): Promise<Found | undefined> {
+    await this.#underWay.get(nameOf(room, key));
+    return untilDone(this.#engine, async () => {
+      const life = await this.#logs.lifeIfAny(room);
+      return life === undefined ? undefined : this.#lookUp(room, life, key);
+    });
+  }
+
+  async append(room: RoomRef, entry: NewEntry, key?: KeyRef & KeyFacts): Promise<Appended> {
+    const bytes = Buffer.byteLength(entry.body) + Buffer.byteLength(key?.resultJson ?? "") + headerBytes;
+    const most = this.#engine.link.maxPayloadBytes;
+    if (bytes > most) throw new RangeError(`a message of ${bytes} bytes is over NATS's max_payload of ${most}`);
+    const deadline = performance.now() + this.#engine.link.waitMs;
+    let appended: Appended | undefined;
+    const adding = this.#lanes.add(room.name, entry.body.length, async () => {
+      const sent = await this.#send({ room, entry, key, deadline });
+      ({ appended } = sent);
+      return sent;
+    });
+    if (key !== undefined) this.#remember(nameOf(room, key), adding);
+    await adding;
+    if (appended === undefined) throw new BackendUnavailable("the append was not sent");
+    return appended;
+  }
+
+  #remember(name: string, adding: Promise<void>): void {
+    const settled = adding.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#underWay.set(name, settled);
+    void settled.then(() => {
+      if (this.#underWay.get(name) === settled) this.#underWay.delete(name);
+    });
+  }
+
+  async #send(job: Job): Promise<Sent & { appended: Appended }> {
+    const id = newEpoch();
+    return untilDone(this.#engine, () => this.#once(job, id), job.deadline);
+  }
+
+  /** Safe to repeat: the stream knows the message by its id. */
+  async #once(job: Job, ownId: string): Promise<Sent & { appended: Appended }> {
+    const { room, entry, key } = job;
+    const { api, names, streams, life: stream, context } = this.#engine;
+    if (key !== undefined) this.#logs.useDedupe(key.dedupeMs);
+    await streams.hold({ logMs: this.#logs.lifetimeMs(room), dedupeMs: (key?.dedupeMs ?? 0) * 2 });
+    const life = await this.#logs.lifeOf(room);
+    const streamLife = stream.current.name;
+    const stamp = { kind: "entry", life, streamLife, at: entry.at, head: 0 } as const;
+    const mark = key && {
+      fingerprint: key.fingerprint,
+      resultJson: key.resultJson,
+      until: context.now() + key.dedupeMs,
+    };
+    const payload = encodePayload(entry, mark);
+    // Of a key whose time is over the stream may still know the id: the next use has the old one's place in its own.
+    let id = key === undefined ? ownId : idOf(life, room, key);
+    for (let uses = 0; uses < 100; uses++) {
+      const ack = await api.publish(names.logOf(room.name), payload, stampHeaders(stamp, id));
+      if (ack.kind === "lost") throw new BackendUnavailable("NATS expected another sequence");
+      const epoch = epochOf(streamLife, life);
+      if (!ack.isDuplicate || key === undefined) {
+        stream.saw(ack.seq, id);
+        this.#purgeLater(room);
+        const rest = this.#settle(room, { epoch, offset: ack.seq, streamLife }, life, key);
+        return { appended: { kind: "kept", epoch, offset: ack.seq }, rest };
+      }
+      const earlier = await this.#earlier(room, life, key, ack.seq);
+      if (earlier !== "over") return this.#repeated(earlier, key);
+      id = `${idOf(life, room, key)}.${ack.seq}`;
+    }
+    throw new BackendUnavailable("the key was used too often");
+  }
+
+  /** Remembers the key and waits until the listeners here were told. */
+  async #settle(
+    room: RoomRef,
+    { epoch, offset, streamLife }: { epoch: string; offset: number; streamLife: string },
+    life: string,
+    key: (KeyRef & KeyFacts) | undefined,
+  ): Promise<void> {
+    const told = this.#told(room, epoch, offset);
+    if (key !== undefined) {
+      const record: KeyRecord = [offset, key.fingerprint, key.resultJson ?? null, streamLife];
+      await this.#keys.set(idOf(life, room, key), JSON.stringify(record), key.dedupeMs).catch((error: unknown) => {
+        // The message is kept, and tells the next publisher itself as long as it is there.
+        this.#engine.context.log("warn", "what a publish with a key left could not be kept", { reason: String(error) });
+      });
+    }
+    await told;
+  }
+
+  #repeated(found: Found, key: KeyFacts): Sent & { appended: Appended } {
+    const isSame = found.fingerprint === key.fingerprint;
+    return { appended: isSame ? { kind: "duplicate", ...found } : { kind: "conflict" }, rest: Promise.resolve() };
+  }
+
+  /** What the first publish with the key left, by its record or else by the message itself; "over" where its time is. */
+  async #earlier(room: RoomRef, life: string, key: KeyRef & KeyFacts, seq: number): Promise<Found | "over"> {
+    const { api, names, life: stream, context } = this.#engine;
+    const record = await this.#keys.peek(idOf(life, room, key));
+    if (record !== undefined) return record.until > context.now() ? this.#foundIn(record.value, life) : "over";
+    const stored = await api.bySequence(names.log, seq);
+    const mark = stored?.stamp === undefined ? undefined : decodePayload(stored.text).key;
+    const epoch = epochOf(stream.current.name, life);
+    // Trimmed before it could be written down: that it was this key is all that is known.
+    if (mark === undefined) return { epoch, offset: seq, fingerprint: key.fingerprint, resultJson: undefined };
+    if (mark.until <= context.now()) return "over";
+    return { epoch, offset: seq, fingerprint: mark.fingerprint, resultJson: mark.resultJson };
+  }
+
+  async #lookUp(room: RoomRef, life: string, key: KeyRef): Promise<Found | undefined> {
+    const id = idOf(life, room, key);
+    const text = await this.#keys.get(id);
+    if (text === undefined) return undefined;
+    const [offset, , , streamLife] = JSON.parse(text) as KeyRecord;
+    const isLost = streamLife !== this.#engine.life.current.name && !(await this.#isStillThere(offset, id));
+    return isLost ? undefined : this.#foundIn(text, life);
+  }
+
+  #foundIn(text: string, life: string): Found {
+    const [offset, fingerprint, resultJson] = JSON.parse(text) as KeyRecord;
+    const epoch = epochOf(this.#engine.life.current.name, life);
+    return { epoch, offset, fingerprint, resultJson: resultJson ?? undefined };
+  }
+
+  /** After the stream went back, a key may speak of a message that was lost. */
+  async #isStillThere(offset: number, id: string): Promise<boolean> {
+    const { api, names, life } = this.#engine;
+    if (offset <= (life.current.fork ?? 0)) return true;
+    const stored = await api.bySequence(names.log, offset);
+    return stored?.id?.startsWith(id) === true;
+  }
+
+  /** Leaves one more than is kept, for what it says of its successor, and the room's newest mark. */
+  #purgeLater(room: RoomRef): void {
+    const { messages } = room.keep;
+    const count = (this.#unpurged.get(room.name) ?? 0) + 1;
+    if (count < Math.max(leastPurgeStep, messages / 4)) {
+      this.#unpurged.set(room.name, count);
+      if (this.#unpurged.size > 10_000) this.#unpurged.clear();
+      return;
+    }
+    this.#unpurged.delete(room.name);
+    const { api, names } = this.#engine;
+    api.purge(names.log, names.logOf(room.name), { keep: messages + 2 }).catch(() => undefined);
+  }
+}
+
+interface Job {
+  readonly room: RoomRef;
+  readonly entry: NewEntry;
+  readonly key: (KeyRef & KeyFacts) | undefined;
+  readonly deadline: number;
+}
+
+function nameOf(room: RoomRef, { scope, key }: KeyRef): string {
+  return JSON.stringify([room.name, scope, key]);
+}
+
+function idOf(life: string, room: RoomRef, key: KeyRef): string {
+  return `k${digest(`${life}\n${nameOf(room, key)}`)}`;
+}

@@ -1,0 +1,123 @@
+import { headers } from "@nats-io/transport-node";
+import { type BackendContext, BackendUnavailable } from "../backend.ts";
+import { newEpoch } from "../epoch.ts";
+import type { Api } from "./api.ts";
+import type { Names } from "./names.ts";
+import type { Streams } from "./streams.ts";
+
+/** One life of the stream that holds the logs. Where it went back, the next life says up to where it took over the last. */
+export interface StreamLife {
+  readonly name: string;
+  readonly parent?: string;
+  /** The newest sequence of the parent that is known to be as it was. */
+  readonly fork?: number;
+}
+
+/** A stream that seems to have gone back may have a leader that is not up to date yet. */
+const doubtMs = [100, 300, 600];
+
+/**
+ * Knows the life of the stream: a record in the stream itself, so that it is gone when the stream is; written anew when
+ * the stream went back behind what this node knows of it.
+ */
+export class Life {
+  readonly #api: Api;
+  readonly #names: Names;
+  readonly #streams: Streams;
+  readonly #context: BackendContext;
+  #current: StreamLife | undefined;
+  #recordSeq = 0;
+  #verifying: Promise<number> | undefined;
+  /** The newest sequence that this node knows, and the id of its message. */
+  #mark: { readonly seq: number; readonly id: string } | undefined;
+
+  constructor(api: Api, names: Names, streams: Streams, context: BackendContext) {
+    this.#api = api;
+    this.#names = names;
+    this.#streams = streams;
+    this.#context = context;
+  }
+
+  /** Throws `BackendUnavailable` before the first `verify`. */
+  get current(): StreamLife {
+    if (this.#current === undefined) throw new BackendUnavailable("the nats backend is not open");
+    return this.#current;
+  }
+
+  /** A message that is in the stream. */
+  saw(seq: number, id: string | undefined): void {
+    if (id !== undefined && seq > (this.#mark?.seq ?? 0)) this.#mark = { seq, id };
+  }
+
+  /** Makes what is missing and reads the record; compares the stream with what is known of it. Gives its last sequence. */
+  verify(): Promise<number> {
+    this.#verifying ??= this.#verify().finally(() => (this.#verifying = undefined));
+    return this.#verifying;
+  }
+
+  async #verify(): Promise<number> {
+    const lastSeq = await this.#streams.ensure();
+    const before = this.#current?.name;
+    await this.#read();
+    // Another life than before: what was known is of no use for comparing.
+    if (before !== undefined && before !== this.current.name) this.#mark = undefined;
+    const fork = await this.#wentBack(lastSeq);
+    if (fork !== undefined) await this.wentBackTo(fork);
+    return lastSeq;
+  }
+
+  /** The stream has lost what came after `fork`: a new life for all rooms. */
+  async wentBackTo(fork: number): Promise<void> {
+    const parent = this.current.name;
+    this.#context.log("error", "the stream of the logs went back: every room gets a new epoch", { fork });
+    await this.#write({ name: newEpoch(), parent, fork });
+    this.#mark = undefined;
+  }
+
+  /** Reads again before it is believed. */
+  async #wentBack(lastSeq: number): Promise<number | undefined> {
+    let fork = await this.#forkOf(lastSeq);
+    for (const ms of doubtMs) {
+      if (fork === undefined) return undefined;
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      fork = await this.#forkOf((await this.#api.info(this.#names.log))?.state.last_seq ?? 0);
+    }
+    return fork;
+  }
+
+  async #forkOf(lastSeq: number): Promise<number | undefined> {
+    const mark = this.#mark;
+    if (mark === undefined) return undefined;
+    if (lastSeq < mark.seq) return lastSeq;
+    const stored = await this.#api.bySequence(this.#names.log, mark.seq);
+    // One that is gone may have been trimmed.
+    return stored === undefined || stored.id === mark.id ? undefined : mark.seq - 1;
+  }
+
+  async #read(): Promise<void> {
+    const stored = await this.#api.last(this.#names.log, this.#names.life);
+    if (stored === undefined) {
+      await this.#write({ name: newEpoch() }, 0);
+      return;
+    }
+    this.#recordSeq = stored.seq;
+    this.#current = JSON.parse(stored.text) as StreamLife;
+    // It expires like a message, and must not before one.
+    const ageMs = this.#context.now() - Date.parse(stored.time);
+    if (ageMs > this.#streams.logMs / 4) await this.#write(this.#current);
+  }
+
+  /** Two nodes may write at once: the first one's word holds for both. */
+  async #write(life: StreamLife, last = this.#recordSeq): Promise<void> {
+    const ack = await this.#api.publish(this.#names.life, JSON.stringify(life), headers(), last);
+    if (ack.kind === "kept") {
+      this.#recordSeq = ack.seq;
+      this.#current = life;
+      return;
+    }
+    const stored = await this.#api.last(this.#names.log, this.#names.life);
+    if (stored === undefined) throw new BackendUnavailable("the stream changes while it is looked at");
+    this.#recordSeq = stored.seq;
+    this.#current = JSON.parse(stored.text) as StreamLife;
+  }
+}

@@ -1,0 +1,229 @@
+import {
+  connect,
+  credsAuthenticator,
+  type ConnectionOptions,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+} from "@nats-io/transport-node";
+import { type BackendContext, BackendUnavailable } from "../backend.ts";
+import type { NatsSettings } from "./options.ts";
+
+const longestDelayMs = 1_000;
+/** A connection that answers nothing is given up after two of these without an answer, and made anew. */
+const pingMs = 2_000;
+const connectMs = 3_000;
+
+/** What is told of the connection. */
+export interface LinkEvents {
+  /** Connected, first or again. Until it resolves calls wait; where it rejects it is called again. */
+  readonly verify: () => Promise<void>;
+  /** Verified after a break. */
+  readonly restored: () => void;
+  readonly log: BackendContext["log"];
+}
+
+/** One connection to NATS that comes back by itself, for ever, and calls that wait for it no longer than they may. */
+export class Link {
+  readonly #settings: NatsSettings;
+  readonly #events: LinkEvents;
+  #connection: NatsConnection | undefined;
+  /** Counts the breaks: what was verified on one connection says nothing of the next. */
+  #generation = 0;
+  #isReady = false;
+  #isClosed = false;
+  #attempts = 0;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(settings: NatsSettings, events: LinkEvents) {
+    this.#settings = settings;
+    this.#events = events;
+  }
+
+  get waitMs(): number {
+    return this.#settings.waitMs;
+  }
+
+  /** How long one request waits for its answer; a call is worth several. */
+  get requestMs(): number {
+    return this.#settings.waitMs / 4;
+  }
+
+  /** Whether the engine can be asked now. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** The largest payload that the server takes. */
+  get maxPayloadBytes(): number {
+    return this.#connection?.info?.max_payload ?? 1_048_576;
+  }
+
+  /** Rejects where there is no server, with what to do. */
+  async open(): Promise<void> {
+    const names = this.#settings.servers.join(", ");
+    try {
+      this.#connection = await connect(this.#options());
+    } catch (error) {
+      throw new Error(`NATS at ${names} cannot be reached (${messageOf(error)}): start nats-server, or give its URL`, {
+        cause: error,
+      });
+    }
+    void this.#follow(this.#connection);
+    try {
+      await this.#events.verify();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    this.#open();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#isReady = false;
+    for (const wake of this.#waiting) wake();
+    await this.#connection?.close();
+  }
+
+  /** Resolves when the engine can be asked; rejects with `BackendUnavailable` at the deadline. */
+  async ready(deadline: number): Promise<void> {
+    while (!this.#isReady) {
+      const left = deadline - performance.now();
+      if (this.#isClosed) throw new BackendUnavailable("the nats backend is not open");
+      if (left <= 0) throw new BackendUnavailable("there is no connection to NATS");
+      await this.#wake(left);
+    }
+  }
+
+  /** One answer. Rejects with `BackendUnavailable`: `NoResponders` where nobody there would answer. */
+  async request(
+    subject: string,
+    payload: string,
+    { headers, withinMs = this.requestMs }: { headers?: MsgHdrs; withinMs?: number } = {},
+  ): Promise<Msg> {
+    const connection = this.#connection;
+    if (connection === undefined || this.#isClosed) throw new BackendUnavailable("the nats backend is not open");
+    try {
+      const options = { timeout: withinMs, ...(headers !== undefined && { headers }) };
+      return await connection.request(subject, payload, options);
+    } catch (error) {
+      if (error instanceof Error && "isNoResponders" in error) {
+        const { isNoResponders } = error as Error & { isNoResponders: () => boolean };
+        if (isNoResponders.call(error)) throw new NoResponders(`nobody answers on ${subject}`);
+      }
+      throw new BackendUnavailable(`NATS did not answer: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /** Rejects where there is no connection: nothing is kept back for later. */
+  publish(subject: string, payload: string): void {
+    if (this.#connection === undefined || !this.#isReady) throw new BackendUnavailable("there is no connection to NATS");
+    this.#connection.publish(subject, payload);
+  }
+
+  /** Until the function that it gives back is called; over all breaks. */
+  subscribe(subject: string, hear: (message: Msg) => void): () => void {
+    if (this.#connection === undefined || this.#isClosed) throw new BackendUnavailable("the nats backend is not open");
+    const subscription = this.#connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (error === null) hear(message);
+      },
+    });
+    return () => subscription.unsubscribe();
+  }
+
+  /** Resolves when the server has read all that was sent so far. */
+  async flush(): Promise<void> {
+    const connection = this.#connection;
+    if (connection === undefined || this.#isClosed) throw new BackendUnavailable("the nats backend is not open");
+    const late = new Promise<never>((_, reject) => {
+      const timer = setTimeout(() => reject(new BackendUnavailable("NATS did not answer")), this.waitMs);
+      timer.unref();
+    });
+    await Promise.race([connection.flush(), late]).catch((error: unknown) => {
+      throw new BackendUnavailable(`NATS did not answer: ${messageOf(error)}`, { cause: error });
+    });
+  }
+
+  #options(): ConnectionOptions {
+    const { servers, user, password, token, credentials, tls, isTls } = this.#settings;
+    return {
+      servers: [...servers],
+      name: "fanfare",
+      // What this node relays it tells its own listeners itself; so "nobody else is there" can be told, too.
+      noEcho: true,
+      maxReconnectAttempts: -1,
+      ignoreAuthErrorAbort: true,
+      reconnectDelayHandler: () => this.#delayMs(),
+      pingInterval: pingMs,
+      maxPingOut: 2,
+      timeout: connectMs,
+      ...(user !== undefined && { user }),
+      ...(password !== undefined && { pass: password }),
+      ...(token !== undefined && { token }),
+      ...(credentials !== undefined && { authenticator: credsAuthenticator(new TextEncoder().encode(credentials)) }),
+      ...(isTls && { tls: tls ?? {} }),
+    };
+  }
+
+  #delayMs(): number {
+    const most = Math.min(longestDelayMs, 50 * 2 ** this.#attempts++);
+    return most / 2 + (Math.random() * most) / 2;
+  }
+
+  async #follow(connection: NatsConnection): Promise<void> {
+    for await (const { type } of connection.status()) {
+      if (type === "disconnect") this.#broke();
+      else if (type === "reconnect") void this.#verified();
+    }
+  }
+
+  #broke(): void {
+    this.#generation++;
+    if (this.#isReady) this.#events.log("warn", "the connection to NATS is broken; it is being made anew");
+    this.#isReady = false;
+  }
+
+  async #verified(): Promise<void> {
+    this.#attempts = 0;
+    const generation = this.#generation;
+    for (let attempt = 0; generation === this.#generation && !this.#isClosed; attempt++) {
+      try {
+        await this.#events.verify();
+        if (generation !== this.#generation || this.#isClosed) return;
+        this.#events.log("info", "the connection to NATS is there again");
+        this.#open();
+        this.#events.restored();
+        return;
+      } catch {
+        // A cluster without a leader, or broken again.
+        await new Promise((resolve) => setTimeout(resolve, Math.min(longestDelayMs, 50 * 2 ** attempt)));
+      }
+    }
+  }
+
+  #open(): void {
+    this.#isReady = true;
+    for (const wake of this.#waiting) wake();
+  }
+
+  #wake(withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, withinMs);
+      this.#waiting.add(done);
+    });
+  }
+}
+
+/** Nobody listens there: no JetStream, no leader, or no such stream. */
+export class NoResponders extends BackendUnavailable {}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

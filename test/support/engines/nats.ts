@@ -1,0 +1,122 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer, connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** One nats-server of a test's own, on loopback. */
+export interface NatsServer {
+  readonly port: number;
+  readonly url: string;
+  /** `kill -9`; resolves when it is gone. */
+  kill(): Promise<void>;
+  pause(): void;
+  resume(): void;
+  /** Starts it again on the same port and files, after `kill`. Resolves when it takes connections. */
+  restart(): Promise<void>;
+  /** Kills it and removes its files. */
+  stop(): Promise<void>;
+}
+
+export interface NatsCluster {
+  readonly servers: readonly NatsServer[];
+  /** All of them, for `nats({ servers })`. */
+  readonly urls: readonly string[];
+  stop(): Promise<void>;
+}
+
+/** Fails where nats-server is missing, saying so. */
+export async function startNats({
+  jetstream = true,
+  port,
+}: { jetstream?: boolean; port?: number } = {}): Promise<NatsServer> {
+  const own = port ?? (await freePort());
+  const directory = mkdtempSync(join(tmpdir(), "fanfare-nats-"));
+  return started(own, directory, jetstream ? ["-js", "-sd", directory] : []);
+}
+
+/** Servers that know each other, with JetStream over all of them. Resolves when they can make a stream of so many copies. */
+export async function startNatsCluster(count = 3): Promise<NatsCluster> {
+  const ports = await Promise.all(Array.from({ length: count }, freePort));
+  const routes = await Promise.all(Array.from({ length: count }, freePort));
+  const all = routes.map((port) => `nats://127.0.0.1:${port}`).join(",");
+  const servers = await Promise.all(
+    ports.map((port, i) => {
+      const directory = mkdtempSync(join(tmpdir(), "fanfare-nats-"));
+      const cluster = ["--cluster_name", "test", "--cluster", `nats://127.0.0.1:${routes[i]}`, "--routes", all];
+      return started(port, directory, ["-js", "-sd", directory, "--name", `n${i}`, ...cluster]);
+    }),
+  );
+  return {
+    servers,
+    urls: servers.map(({ url }) => url),
+    stop: async () => void (await Promise.all(servers.map((server) => server.stop()))),
+  };
+}
+
+async function started(port: number, directory: string, flags: readonly string[]): Promise<NatsServer> {
+  const start = (): Promise<ChildProcess> => run(["-a", "127.0.0.1", "-p", String(port), ...flags], port);
+  let child = await start();
+  const server: NatsServer = {
+    port,
+    url: `nats://127.0.0.1:${port}`,
+    kill: () => killed(child),
+    pause: () => void child.kill("SIGSTOP"),
+    resume: () => void child.kill("SIGCONT"),
+    async restart() {
+      child = await start();
+    },
+    async stop() {
+      await killed(child);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+  return server;
+}
+
+async function run(flags: readonly string[], port: number): Promise<ChildProcess> {
+  const child = spawn(program(), flags, { stdio: ["ignore", "ignore", "pipe"] });
+  let words = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (words = (words + text).slice(-4_000)));
+  for (let attempt = 0; attempt < 400; attempt++) {
+    if (child.exitCode !== null) throw new Error(`nats-server ended with ${child.exitCode}: ${words}`);
+    if (await takesConnections(port)) return child;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  child.kill("SIGKILL");
+  throw new Error(`nats-server takes no connections: ${words}`);
+}
+
+function program(): string {
+  const named = process.env["NATS_SERVER"];
+  const path = [named ?? "", "/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"].find(existsSync);
+  if (path === undefined) throw new Error("these tests need nats-server: install it (Debian: nats-server), or set NATS_SERVER");
+  return path;
+}
+
+function takesConnections(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("data", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+async function killed(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGKILL");
+  await gone;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
