@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { createServer, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,8 @@ export interface NatsServer {
   resume(): void;
   /** Starts it again on the same port and files, after `kill`. Resolves when it takes connections. */
   restart(): Promise<void>;
+  /** A copy of its files as they are, to be put back while it is down. The server is stopped for it and started again. */
+  backup(): Promise<{ putBack(): void }>;
   /** Kills it and removes its files. */
   stop(): Promise<void>;
 }
@@ -65,6 +67,18 @@ async function started(port: number, directory: string, flags: readonly string[]
     resume: () => void child.kill("SIGCONT"),
     async restart() {
       child = await start();
+    },
+    async backup() {
+      await killed(child);
+      const copy = mkdtempSync(join(tmpdir(), "fanfare-nats-"));
+      cpSync(directory, copy, { recursive: true });
+      child = await start();
+      return {
+        putBack: () => {
+          rmSync(directory, { recursive: true, force: true });
+          renameSync(copy, directory);
+        },
+      };
     },
     async stop() {
       await killed(child);
