@@ -1,6 +1,6 @@
 import { createInbox, type Msg, type MsgHdrs, headers as newHeaders } from "@nats-io/transport-node";
 import { BackendUnavailable } from "../backend.ts";
-import type { Link } from "./link.ts";
+import { JetStreamOff, type Link, NoResponders } from "./link.ts";
 import { idName, parseStamp, type Stamp } from "./record.ts";
 
 /** A message as the stream keeps it. */
@@ -168,7 +168,12 @@ export class Api {
   }
 
   async #ask(what: string, payload: object): Promise<Answer> {
-    return parse(await this.#link.request(`$JS.API.${what}`, JSON.stringify(payload)));
+    try {
+      return parse(await this.#link.request(`$JS.API.${what}`, JSON.stringify(payload)));
+    } catch (error) {
+      if (!(error instanceof NoResponders)) throw error;
+      throw new JetStreamOff("JetStream is off: start nats-server with -js, or choose core NATS (no log)");
+    }
   }
 }
 

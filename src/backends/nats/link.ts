@@ -13,6 +13,9 @@ const longestDelayMs = 1_000;
 /** A connection that answers nothing is given up after two of these without an answer, and made anew. */
 const pingMs = 2_000;
 const connectMs = 3_000;
+const longestRequestMs = 1_500;
+/** How long `open` waits for a cluster that finds its leader, at least. */
+const firstMs = 10_000;
 
 /** What is told of the connection. */
 export interface LinkEvents {
@@ -46,7 +49,7 @@ export class Link {
 
   /** How long one request waits for its answer; a call is worth several. */
   get requestMs(): number {
-    return this.#settings.waitMs / 4;
+    return Math.min(this.#settings.waitMs / 4, longestRequestMs);
   }
 
   /** Whether the engine can be asked now. */
@@ -71,7 +74,7 @@ export class Link {
     }
     void this.#follow(this.#connection);
     try {
-      await this.#events.verify();
+      await this.#firstVerified(performance.now() + Math.max(this.waitMs, firstMs));
     } catch (error) {
       await this.close();
       throw error;
@@ -146,6 +149,20 @@ export class Link {
     });
   }
 
+  /** A cluster that has just been started has no leader yet. */
+  async #firstVerified(deadline: number): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.#events.verify();
+        return;
+      } catch (error) {
+        if (!(error instanceof BackendUnavailable) || error instanceof JetStreamOff) throw error;
+        if (performance.now() > deadline) throw error;
+      }
+      await pause(attempt);
+    }
+  }
+
   #options(): ConnectionOptions {
     const { servers, user, password, token, credentials, tls, isTls } = this.#settings;
     return {
@@ -198,7 +215,7 @@ export class Link {
         return;
       } catch {
         // A cluster without a leader, or broken again.
-        await new Promise((resolve) => setTimeout(resolve, Math.min(longestDelayMs, 50 * 2 ** attempt)));
+        await pause(attempt);
       }
     }
   }
@@ -223,6 +240,13 @@ export class Link {
 
 /** Nobody listens there: no JetStream, no leader, or no such stream. */
 export class NoResponders extends BackendUnavailable {}
+
+/** There are servers, and none of them has JetStream. */
+export class JetStreamOff extends NoResponders {}
+
+function pause(attempt: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.min(longestDelayMs, 50 * 2 ** attempt)));
+}
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { createServer, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as dial } from "@nats-io/transport-node";
 
 /** One nats-server of a test's own, on loopback. */
 export interface NatsServer {
@@ -49,6 +50,7 @@ export async function startNatsCluster(count = 3): Promise<NatsCluster> {
       return started(port, directory, ["-js", "-sd", directory, "--name", `n${i}`, ...cluster]);
     }),
   );
+  await whole(ports[0] ?? 0, count);
   return {
     servers,
     urls: servers.map(({ url }) => url),
@@ -124,6 +126,23 @@ async function killed(child: ChildProcess): Promise<void> {
   const gone = new Promise((resolve) => child.once("exit", resolve));
   child.kill("SIGKILL");
   await gone;
+}
+
+/** Resolves when a stream of so many copies can be made. */
+async function whole(port: number, replicas: number): Promise<void> {
+  const connection = await dial({ servers: `127.0.0.1:${port}` });
+  const stream = { name: "whole", subjects: ["whole"], num_replicas: replicas, storage: "memory" };
+  for (let attempt = 0; attempt < 40; attempt++) {
+    const made = await connection
+      .request("$JS.API.STREAM.CREATE.whole", JSON.stringify(stream), { timeout: 1_000 })
+      .then((answer) => answer.json<{ error?: unknown }>().error === undefined)
+      .catch(() => false);
+    if (!made) continue;
+    await connection.request("$JS.API.STREAM.DELETE.whole", "");
+    await connection.close();
+    return;
+  }
+  throw new Error("the NATS cluster does not become whole");
 }
 
 async function freePort(): Promise<number> {
