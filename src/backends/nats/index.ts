@@ -1,4 +1,5 @@
 import type { Backend } from "../backend.ts";
+import { CoreBackend } from "./core.ts";
 import { JetStreamBackend } from "./jetstream.ts";
 import { type NatsOptions, resolveOptions } from "./options.ts";
 
@@ -11,5 +12,5 @@ export type { NatsOptions } from "./options.ts";
  */
 export function nats(options: NatsOptions): Backend {
   const settings = resolveOptions(options);
-  return new JetStreamBackend(settings);
+  return settings.log ? new JetStreamBackend(settings) : new CoreBackend(settings);
 }

@@ -1,5 +1,6 @@
 import {
   connect,
+  createInbox,
   credsAuthenticator,
   type ConnectionOptions,
   type Msg,
@@ -117,6 +118,34 @@ export class Link {
       }
       throw new BackendUnavailable(`NATS did not answer: ${messageOf(error)}`, { cause: error });
     }
+  }
+
+  /** Hands over all answers that come, until none came for a while, or at once where nobody is there to answer. */
+  async collect(
+    subject: string,
+    { withinMs, quietMs }: { withinMs: number; quietMs: number },
+    hear: (message: Msg) => void,
+  ): Promise<void> {
+    const connection = this.#connection;
+    if (connection === undefined || this.#isClosed) throw new BackendUnavailable("the nats backend is not open");
+    const inbox = createInbox();
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(quiet);
+        clearTimeout(late);
+        stop();
+        resolve();
+      };
+      const late = setTimeout(done, withinMs);
+      let quiet = setTimeout(done, withinMs);
+      const stop = this.subscribe(inbox, (message) => {
+        if (message.headers?.code === 503) return done();
+        hear(message);
+        clearTimeout(quiet);
+        quiet = setTimeout(done, quietMs);
+      });
+      connection.publish(subject, "", { reply: inbox });
+    });
   }
 
   /** Rejects where there is no connection: nothing is kept back for later. */

@@ -34,12 +34,28 @@ export interface Bench {
   readonly second: Backend | undefined;
 }
 
-/** Makes a test's body of one that wants a bench. */
-export type Run = (body: (bench: Bench) => Promise<void>) => () => Promise<void>;
+/** The part of vitest's test context that is used. */
+export interface TestContext {
+  skip(note?: string): void;
+}
+
+/**
+ * Makes a test's body of one that wants a bench. A test of the log (most are) is skipped, by name, where the backend
+ * declares that it keeps none.
+ */
+export type Run = (
+  body: (bench: Bench) => Promise<void>,
+  needs?: "log" | "nothing",
+) => (context: TestContext) => Promise<void>;
 
 export function runWith(make: () => Promise<SuiteSubject>): Run {
-  return (body) => async () => {
+  return (body, needs = "log") => async (test) => {
     const subject = await make();
+    if (needs === "log" && !subject.backend.promises.log) {
+      await subject.destroy();
+      test.skip(`${subject.backend.name} declares that it keeps no log`);
+      return;
+    }
     const clock = new TestClock();
     const context = { now: () => clock.now, log: () => undefined };
     let backend = subject.backend;

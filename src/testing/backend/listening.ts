@@ -79,8 +79,8 @@ export function listening({ describe, it, expect }: SuiteTools, run: Run): void 
         await seen[0].relayedCount(3);
         await seen[1].relayedCount(3);
         expect(seen.map(({ relayed }) => relayed)).toEqual([["1", "2", "3"], ["1", "2", "3"], []]);
-        expect(await backend.read(room, 0, 10)).toEqual([]);
-      }),
+        if (backend.promises.log) expect(await backend.read(room, 0, 10)).toEqual([]);
+      }, "nothing"),
     );
   });
 }
