@@ -11,6 +11,7 @@ import {
 import type { Issue } from "../protocol/frames.ts";
 import { isPersonalRoom } from "../protocol/names.ts";
 import type { RoomHandlers } from "./handlers.ts";
+import { aBackendWithLog } from "./options.ts";
 import { Refused } from "./refused.ts";
 
 /** What the contract and the app say of one room. */
@@ -34,12 +35,15 @@ const maxIssues = 20;
 export class Catalog {
   readonly #entries: Entry[];
 
-  /** Throws a TypeError on a pattern that could never match, or an unknown policy for slow readers. */
-  constructor(contract: Contract, keep: Keep) {
+  /**
+   * Without `keep` the backend keeps no log, and all rooms are without one. Throws a TypeError on a pattern that could
+   * never match, on one that is to keep what the backend cannot, and on an unknown policy for slow readers.
+   */
+  constructor(contract: Contract, keep: Keep | undefined) {
     this.#entries = Object.entries(contract).map(([pattern, spec]) => ({
       pattern,
       spec,
-      keep: spec.keep === false ? false : { ...keep, ...spec.keep },
+      keep: keepOf(pattern, spec, keep),
       slow: slowPolicy(pattern, spec),
       handlers: {},
       match: compilePattern(pattern),
@@ -66,6 +70,15 @@ export class Catalog {
     }
     return undefined;
   }
+}
+
+function keepOf(pattern: string, { keep: own }: RoomSpec, keep: Keep | undefined): Keep | false {
+  if (own === false) return false;
+  if (keep !== undefined) return { ...keep, ...own };
+  if (own === undefined) return false;
+  throw new TypeError(
+    `the rooms ${pattern} are to keep messages, and the backend keeps no log: give them keep: false, or ${aBackendWithLog}`,
+  );
 }
 
 function slowPolicy(pattern: string, { slow = "disconnect" }: RoomSpec): SlowPolicy {

@@ -27,7 +27,7 @@ import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
 import { isLater } from "./later.ts";
 import { safeLogger } from "./logging.ts";
-import { defaultKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
+import { resolveKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
 import { Counts } from "./metrics/counts.ts";
 import { makeAddressOf, type AddressOf } from "./proxies.ts";
 import { RateLimits } from "./rate-limits.ts";
@@ -87,7 +87,7 @@ export class Hub<C extends Contract = Contract> {
     this.#clock = surroundings.clock ?? systemClock();
     this.#logger = safeLogger(options.logger);
     this.#backend = options.backend ?? memory();
-    this.#catalog = new Catalog(options.rooms ?? openContract, { ...defaultKeep, ...options.keep });
+    this.#catalog = new Catalog(options.rooms ?? openContract, resolveKeep(options.keep, this.#backend));
     const clock = this.#clock;
     this.tickets = createTickets(this.#backend, clock.now, randomBytes);
     this.#revocations = createRevocations(this.#backend, clock.now);

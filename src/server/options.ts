@@ -54,6 +54,9 @@ export const defaultLimits: Limits = {
 /** What is kept where a room's spec says nothing else. */
 export const defaultKeep: Keep = { messages: 1_000, ms: 86_400_000 };
 
+/** What to do where more is promised than the backend gives. */
+export const aBackendWithLog: string = "choose a backend that keeps one (memory, lmdb, redis, nats with JetStream)";
+
 /** A logger as pino's: facts first, then a sentence. Texts from outside are escaped by the hub before they get here. */
 export interface Logger {
   debug(facts: object, message: string): void;
@@ -95,6 +98,16 @@ export interface HubOptions<C extends Contract = Contract> {
   readonly logger?: Logger;
   /** Spans of what the hub does: `openTelemetry()` of `fanfare/opentelemetry`. Absent: none, at no cost. */
   readonly tracing?: Tracing;
+}
+
+/**
+ * How long messages are kept where a room's spec says nothing else; undefined: the backend keeps none. Throws a TypeError
+ * where that was asked for all the same.
+ */
+export function resolveKeep(given: Partial<Keep> | undefined, { name, promises }: Backend): Keep | undefined {
+  if (promises.log) return { ...defaultKeep, ...given };
+  if (Object.values(given ?? {}).every((value) => value === undefined)) return undefined;
+  throw new TypeError(`keep is given, and the backend ${name} keeps no log: leave it out, or ${aBackendWithLog}`);
 }
 
 /** A timer of Node takes no more milliseconds than this; no count or size needs more. */

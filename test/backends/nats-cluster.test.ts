@@ -18,7 +18,12 @@ backendSuite(
   () => {
     const prefix = newPrefix();
     const make = (): ReturnType<typeof nats> => nats({ servers: cluster.urls, replicas: 3, prefix, waitMs: 20_000 });
-    return Promise.resolve({ backend: make(), reopen: () => Promise.resolve(make()), destroy: () => removed(prefix) });
+    return Promise.resolve({
+      backend: make(),
+      reopen: () => Promise.resolve(make()),
+      second: () => Promise.resolve(make()),
+      destroy: () => removed(prefix),
+    });
   },
   { describe, it, expect },
 );
@@ -32,7 +37,11 @@ async function removed(prefix: string): Promise<void> {
 describe("a cluster of three", () => {
   closeAll();
   const room = roomOf("room", { messages: 10_000, ms: 3_600_000 });
-  const entry = (body: string): { body: string; at: number; except: undefined } => ({ body, at: Date.now(), except: undefined });
+  const entry = (body: string): { body: string; at: number; except: undefined } => ({
+    body,
+    at: Date.now(),
+    except: undefined,
+  });
 
   it("whose leader is killed under appends: no acknowledged message is lost, none is there twice, order holds", async () => {
     const options = { servers: cluster.urls, replicas: 3, prefix: newPrefix(), waitMs: 30_000 };

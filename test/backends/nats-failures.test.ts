@@ -12,7 +12,11 @@ afterAll(() => server.stop());
 closeAll();
 
 const room = roomOf("room", { messages: 1_000, ms: 3_600_000 });
-const entry = (body: string): { body: string; at: number; except: undefined } => ({ body, at: Date.now(), except: undefined });
+const entry = (body: string): { body: string; at: number; except: undefined } => ({
+  body,
+  at: Date.now(),
+  except: undefined,
+});
 
 describe("several nodes on one NATS", () => {
   it("tell the same messages in the same order, whoever published", async () => {
@@ -78,7 +82,8 @@ describe("when NATS fails", () => {
       await own.restart();
       await Promise.all(appends);
       const words = numbers(1, 400).map((i) => `m${i}`);
-      const all = (each: { words: string[] }): boolean => each.words.filter((word) => word.startsWith("m")).length >= 400;
+      const all = (each: { words: string[] }): boolean =>
+        each.words.filter((word) => word.startsWith("m")).length >= 400;
       await Promise.all([onA.until(all), onB.until(all)]);
       for (const { entries } of [onA, onB]) expect(entries.map(({ body }) => body)).toEqual(words);
       expect((await b.state(room)).epoch).toBe(before);
@@ -102,7 +107,16 @@ describe("when NATS fails", () => {
       }
       await expect(node.check()).rejects.toMatchObject({ name: "BackendUnavailable" });
       own.resume();
-      await expect.poll(() => node.append(room, entry("after")).then(({ kind }) => kind, () => "no"), { timeout: 15_000 }).toBe("kept");
+      await expect
+        .poll(
+          () =>
+            node.append(room, entry("after")).then(
+              ({ kind }) => kind,
+              () => "no",
+            ),
+          { timeout: 15_000 },
+        )
+        .toBe("kept");
       const bodies = (await node.read(room, 0, 100)).map(({ body }) => body);
       // Of those that failed the first had been sent; the others were not.
       expect(bodies.filter((body) => /lost [23]/.test(body))).toEqual([]);

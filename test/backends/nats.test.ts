@@ -16,7 +16,12 @@ backendSuite(
     // Each test has streams of its own, as it would have a server of its own.
     const prefix = `t${randomBytes(8).toString("hex")}`;
     const make = (): ReturnType<typeof nats> => nats({ servers: server.url, prefix });
-    return Promise.resolve({ backend: make(), reopen: () => Promise.resolve(make()), destroy: () => Promise.resolve() });
+    return Promise.resolve({
+      backend: make(),
+      reopen: () => Promise.resolve(make()),
+      second: () => Promise.resolve(make()),
+      destroy: () => Promise.resolve(),
+    });
   },
   { describe, it, expect },
 );

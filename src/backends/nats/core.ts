@@ -56,7 +56,10 @@ export class CoreBackend implements Backend {
       await link.open();
       await facts.open();
       this.#open = { link, names, bus, feeds, facts };
-      context.log("info", "core NATS keeps nothing: rooms have no log, and a message reaches who is there, at most once");
+      context.log(
+        "info",
+        "core NATS keeps nothing: rooms have no log, and a message reaches who is there, at most once",
+      );
     } catch (error) {
       feeds.close();
       facts.close();
@@ -119,7 +122,7 @@ export class CoreBackend implements Backend {
     await this.#opened().facts.set(key, value, ttlMs);
   }
 
-  get(key: string): string | undefined {
+  async get(key: string): Promise<string | undefined> {
     return this.#opened().facts.get(key);
   }
 

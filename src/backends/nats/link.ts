@@ -150,7 +150,8 @@ export class Link {
 
   /** Rejects where there is no connection: nothing is kept back for later. */
   publish(subject: string, payload: string): void {
-    if (this.#connection === undefined || !this.#isReady) throw new BackendUnavailable("there is no connection to NATS");
+    if (this.#connection === undefined || !this.#isReady)
+      throw new BackendUnavailable("there is no connection to NATS");
     this.#connection.publish(subject, payload);
   }
 
@@ -159,7 +160,13 @@ export class Link {
     if (this.#connection === undefined || this.#isClosed) throw new BackendUnavailable("the nats backend is not open");
     const subscription = this.#connection.subscribe(subject, {
       callback: (error, message) => {
-        if (error === null) hear(message);
+        if (error !== null) return;
+        try {
+          hear(message);
+        } catch (fault) {
+          // Of a program that is no node: it must not end this one.
+          this.#events.log("error", "a message on NATS cannot be read", { subject, reason: messageOf(fault) });
+        }
       },
     });
     return () => subscription.unsubscribe();

@@ -195,7 +195,10 @@ export class Logs {
   }
 
   /** undefined: another message was there first. */
-  async #mark(room: RoomRef, { life, head, last }: { life: string; head: number; last: number }): Promise<Top | undefined> {
+  async #mark(
+    room: RoomRef,
+    { life, head, last }: { life: string; head: number; last: number },
+  ): Promise<Top | undefined> {
     const { api, names, context } = this.#engine;
     await this.#engine.streams.hold({ logMs: this.lifetimeMs(room) });
     const stamp: Stamp = {
@@ -220,7 +223,15 @@ export class Logs {
     const known: Known =
       before?.life === stamp.life
         ? before
-        : { life: stamp.life, streamLife, lastAt: stamp.at, mark: undefined, keptMost: 0, shape: undefined, shaping: undefined };
+        : {
+            life: stamp.life,
+            streamLife,
+            lastAt: stamp.at,
+            mark: undefined,
+            keptMost: 0,
+            shape: undefined,
+            shaping: undefined,
+          };
     // What was read in another life of the stream may be there no more.
     if (known.streamLife !== streamLife) known.shape = undefined;
     known.streamLife = streamLife;

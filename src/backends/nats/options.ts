@@ -81,5 +81,10 @@ function readServer(text: string): { protocol: string; host: string; username: s
   const isKnown = url.protocol === "nats:" || url.protocol === "tls:";
   const isPlain = (url.pathname === "" || url.pathname === "/") && url.search === "" && url.hash === "";
   if (!isKnown || !isPlain || url.hostname === "") throw new TypeError(`${wanted}, without a path or query`);
-  return { protocol: url.protocol, host: url.port === "" ? `${url.hostname}:4222` : url.host, username: url.username, password: url.password };
+  return {
+    protocol: url.protocol,
+    host: url.port === "" ? `${url.hostname}:4222` : url.host,
+    username: url.username,
+    password: url.password,
+  };
 }

@@ -88,7 +88,9 @@ export class Shape {
   }
 
   #places(from: number, to: number): Place[] {
-    return this.#seqs.slice(from, Math.max(from, to)).map((offset, i) => ({ offset, prev: this.#offsetBefore(from + i) }));
+    return this.#seqs
+      .slice(from, Math.max(from, to))
+      .map((offset, i) => ({ offset, prev: this.#offsetBefore(from + i) }));
   }
 
   /** The index of the first that is over `offset`. */

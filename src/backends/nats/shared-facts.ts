@@ -60,7 +60,9 @@ export class SharedFacts {
 
   /** Takes over what the others hold: of this node's own making nothing is missing. */
   async catchUp(): Promise<void> {
-    await this.#link.collect(this.#names.ofNodes("all"), { withinMs: answersMs, quietMs }, (message) => this.#hear(message));
+    await this.#link.collect(this.#names.ofNodes("all"), { withinMs: answersMs, quietMs }, (message) =>
+      this.#hear(message),
+    );
   }
 
   /** Resolves when the server has the word to all others. */
@@ -75,15 +77,21 @@ export class SharedFacts {
     await this.#link.flush();
   }
 
-  get(key: string): string | undefined {
+  /** What the server had for this node when this was called is heard first, so that a ticket may be spent where it was not made. */
+  async get(key: string): Promise<string | undefined> {
     checkKey(key);
+    await this.#link.flush();
+    return this.#known(key);
+  }
+
+  #known(key: string): string | undefined {
     const fact = this.#facts.get(key);
     return fact !== undefined && fact.until > this.#context.now() ? fact.value : undefined;
   }
 
   /** Asks the owner. Where that is gone, nobody gets it: better lost than spent twice. */
   async take(key: string): Promise<string | undefined> {
-    if (this.get(key) === undefined) return undefined;
+    if ((await this.get(key)) === undefined) return undefined;
     const fact = this.#facts.get(key);
     if (fact === undefined) return undefined;
     if (fact.owner === this.#node) return this.#give(key);
@@ -98,7 +106,7 @@ export class SharedFacts {
   }
 
   #give(key: string): string | undefined {
-    const value = this.get(key);
+    const value = this.#known(key);
     const fact = this.#facts.get(key);
     if (fact === undefined || fact.owner !== this.#node) return undefined;
     this.#drop(key, fact);
@@ -117,17 +125,23 @@ export class SharedFacts {
   #hear(message: Msg): void {
     for (const [key, value, until, owner, version] of JSON.parse(message.string()) as Word[]) {
       const known = this.#facts.get(key);
-      const isOlder = known !== undefined && (known.version > version || (known.version === version && known.owner > owner));
+      const isOlder =
+        known !== undefined && (known.version > version || (known.version === version && known.owner > owner));
       if (isOlder) continue;
       if (value === null) this.#facts.delete(key);
-      else if (known !== undefined || this.#facts.size < mostFacts) this.#facts.set(key, { value, until, owner, version });
+      else if (known !== undefined || this.#facts.size < mostFacts)
+        this.#facts.set(key, { value, until, owner, version });
     }
   }
 
   #tellAll(message: Msg): void {
-    const words = [...this.#facts].map(
-      ([key, { value, until, owner, version }]): Word => [key, value, until, owner, version],
-    );
+    const words = [...this.#facts].map(([key, { value, until, owner, version }]): Word => [
+      key,
+      value,
+      until,
+      owner,
+      version,
+    ]);
     for (let from = 0; from === 0 || from < words.length; from += factsAMessage) {
       message.respond(JSON.stringify(words.slice(from, from + factsAMessage)));
     }

@@ -73,12 +73,12 @@ export class Streams {
     if (info === undefined) {
       await this.#create(config);
       info = await this.#api.info(config.name);
-      if (info === undefined) throw new BackendUnavailable(`the stream ${config.name} is deleted as soon as it is made`);
+      if (info === undefined)
+        throw new BackendUnavailable(`the stream ${config.name} is deleted as soon as it is made`);
     }
     if (config.name === this.#names.log) this.#names.instance = this.#instanceOf(info.config);
     const merged = { ...info.config, ...longer(info.config, config) };
-    const isEnough =
-      merged.max_age === info.config.max_age && merged.duplicate_window === info.config.duplicate_window;
+    const isEnough = merged.max_age === info.config.max_age && merged.duplicate_window === info.config.duplicate_window;
     if (!isEnough) await this.#api.updateStream(merged);
     return info.state.last_seq;
   }

@@ -39,49 +39,49 @@ export interface TestContext {
   skip(note?: string): void;
 }
 
+export type Needs = "log" | "nothing";
+
 /**
  * Makes a test's body of one that wants a bench. A test of the log (most are) is skipped, by name, where the backend
  * declares that it keeps none.
  */
-export type Run = (
-  body: (bench: Bench) => Promise<void>,
-  needs?: "log" | "nothing",
-) => (context: TestContext) => Promise<void>;
+export type Run = (body: (bench: Bench) => Promise<void>, needs?: Needs) => (context: TestContext) => Promise<void>;
 
 export function runWith(make: () => Promise<SuiteSubject>): Run {
-  return (body, needs = "log") => async (test) => {
-    const subject = await make();
-    if (needs === "log" && !subject.backend.promises.log) {
-      await subject.destroy();
-      test.skip(`${subject.backend.name} declares that it keeps no log`);
-      return;
-    }
-    const clock = new TestClock();
-    const context = { now: () => clock.now, log: () => undefined };
-    let backend = subject.backend;
-    const { reopen } = subject;
-    let second: Backend | undefined;
-    const reopened = async (again: () => Promise<Backend>): Promise<Backend> => {
-      await backend.close();
-      backend = await again();
-      await backend.open(context);
-      return backend;
+  return (body, needs = "log") =>
+    async (test) => {
+      const subject = await make();
+      if (needs === "log" && !subject.backend.promises.log) {
+        await subject.destroy();
+        test.skip(`${subject.backend.name} declares that it keeps no log`);
+        return;
+      }
+      const clock = new TestClock();
+      const context = { now: () => clock.now, log: () => undefined };
+      let backend = subject.backend;
+      const { reopen } = subject;
+      let second: Backend | undefined;
+      const reopened = async (again: () => Promise<Backend>): Promise<Backend> => {
+        await backend.close();
+        backend = await again();
+        await backend.open(context);
+        return backend;
+      };
+      try {
+        await backend.open(context);
+        second = await subject.second?.();
+        await second?.open(context);
+        await body({
+          clock,
+          backend,
+          reopen: reopen && (() => reopened(reopen)),
+          listen: (room) => recorder(backend, room),
+          second,
+        });
+      } finally {
+        await second?.close();
+        await backend.close();
+        await subject.destroy();
+      }
     };
-    try {
-      await backend.open(context);
-      second = await subject.second?.();
-      await second?.open(context);
-      await body({
-        clock,
-        backend,
-        reopen: reopen && (() => reopened(reopen)),
-        listen: (room) => recorder(backend, room),
-        second,
-      });
-    } finally {
-      await second?.close();
-      await backend.close();
-      await subject.destroy();
-    }
-  };
 }

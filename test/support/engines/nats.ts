@@ -105,8 +105,11 @@ async function run(flags: readonly string[], port: number): Promise<ChildProcess
 
 function program(): string {
   const named = process.env["NATS_SERVER"];
-  const path = [named ?? "", "/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"].find(existsSync);
-  if (path === undefined) throw new Error("these tests need nats-server: install it (Debian: nats-server), or set NATS_SERVER");
+  const path = [named ?? "", "/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"].find(
+    existsSync,
+  );
+  if (path === undefined)
+    throw new Error("these tests need nats-server: install it (Debian: nats-server), or set NATS_SERVER");
   return path;
 }
 
