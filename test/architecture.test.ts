@@ -21,7 +21,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** The packages each folder may import. The client has none: it is at most 8 kB and has no dependencies. */
 const mayUse: Readonly<Record<string, readonly string[]>> = {
   protocol: ["@standard-schema/spec"],
-  backends: ["ioredis", "lmdb", "node"],
+  backends: ["@nats-io/transport-node", "ioredis", "lmdb", "node"],
   client: ["@standard-schema/spec"],
   server: ["@standard-schema/spec", "fast-jwt", "jose", "prom-client", "ws", "node"],
   testing: ["vitest", "node"],

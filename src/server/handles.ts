@@ -111,9 +111,11 @@ export class RoomHandle<C extends Contract, N extends string> {
     return { size, connections: this.#context.operations.connectionsInHere(this.name) };
   }
 
-  /** Up to 100 messages before an offset (absent: the newest), oldest first. */
+  /** Up to 100 messages before an offset (absent: the newest), oldest first. A room without a log has none. */
   async history({ before, limit = maxHistoryPage }: { before?: number; limit?: number } = {}): Promise<KeptMessage[]> {
-    const ref = refOf(this.name, this.#kind());
+    const kind = this.#kind();
+    if (kind.keep === false) return [];
+    const ref = refOf(this.name, kind);
     const entries = await this.#context.backend.readBack(ref, before, Math.min(limit, maxHistoryPage));
     return entries.map((entry) => decodeJson(encodeKept(entry)) as unknown as KeptMessage);
   }

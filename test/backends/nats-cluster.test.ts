@@ -60,7 +60,7 @@ describe("a cluster of three", () => {
     await cluster.servers[leader]!.restart();
     await Promise.all(seen.map((each) => each.until(({ entries }) => entries.length >= 900)));
 
-    const log = await nodes[0]!.read(room, 0, 10_000);
+    const log = await nodes[0].read(room, 0, 10_000);
     expect(new Set(log.map(({ body }) => body)).size).toBe(log.length);
     for (const each of settled) {
       expect(each.status).toBe("fulfilled");

@@ -38,7 +38,7 @@ describe("core NATS", () => {
     await expect.poll(() => b.get("f1200")).toBe("1200");
     const takers = await Promise.all(numbers(1, 30).flatMap(() => [a, b, late].map((node) => node.take("f7"))));
     expect(takers.filter((value) => value !== undefined)).toEqual(["7"]);
-    const left = await Promise.all([a, b, late].map((node) => node.get("f7")));
+    const left = [await a.get("f7"), await b.get("f7"), await late.get("f7")];
     expect(left).toEqual([undefined, undefined, undefined]);
   });
 

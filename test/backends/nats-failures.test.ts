@@ -25,7 +25,7 @@ describe("several nodes on one NATS", () => {
     const seen = await Promise.all(nodes.map((node) => told(node, room)));
     await Promise.all(nodes.flatMap((node, n) => numbers(1, 100).map((i) => node.append(room, entry(`${n}.${i}`)))));
     await Promise.all(seen.map((each) => each.until(({ entries }) => entries.length === 300)));
-    const log = await nodes[0]!.read(room, 0, 1_000);
+    const log = await nodes[0].read(room, 0, 1_000);
     for (const { entries } of seen) expect(entries).toEqual(log);
     for (const n of [0, 1, 2]) {
       const own = log.filter(({ body }) => body.startsWith(`${n}.`)).map(({ body }) => body);

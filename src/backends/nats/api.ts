@@ -110,17 +110,8 @@ export class Api {
    */
   async shape(stream: string, subject: string, from: number): Promise<{ seq: number; stamp: Stamp | undefined }[]> {
     const inbox = createInbox();
-    const found: { seq: number; stamp: Stamp | undefined }[] = [];
-    let wanted = Infinity;
-    let left = Infinity;
-    let progress: () => void = () => undefined;
-    const stop = this.#link.subscribe(inbox, (message) => {
-      // $JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>
-      const seq = Number(message.reply?.split(".").at(-4));
-      left = Number(message.reply?.split(".").at(-1));
-      if (Number.isSafeInteger(seq)) found.push({ seq, stamp: parseStamp(message.headers?.get("Fanfare") ?? "") });
-      progress();
-    });
+    const found = new Arrivals();
+    const stop = this.#link.subscribe(inbox, (message) => found.add(message));
     try {
       const created = checked(
         await this.#ask(`CONSUMER.CREATE.${stream}`, {
@@ -137,16 +128,10 @@ export class Api {
             inactive_threshold: 10_000_000_000,
           },
         }),
-      ) as unknown as { name: string; num_pending: number; delivered?: { consumer_seq: number } };
-      // Some may have been delivered before the answer was written.
-      wanted = created.num_pending + (created.delivered?.consumer_seq ?? 0);
-      await arrival(
-        () => found.length >= wanted || (left === 0 && wanted < Infinity),
-        (wake) => (progress = wake),
-        this.#link.requestMs,
-      );
-      void this.#ask(`CONSUMER.DELETE.${stream}.${created.name}`, {}).catch(() => undefined);
-      return found;
+      ) as unknown as { name: string; num_pending: number };
+      await found.whole(created.num_pending, this.#link.requestMs);
+      this.#ask(`CONSUMER.DELETE.${stream}.${created.name}`, {}).catch(() => undefined);
+      return found.messages;
     } finally {
       stop();
     }
@@ -199,17 +184,34 @@ function headerOf(text: string, name: string): string | undefined {
   return line?.slice(name.length + 1).trim();
 }
 
-/** Waits until it is so, while something comes at least every `withinMs`. */
-function arrival(isSo: () => boolean, onProgress: (wake: () => void) => void, withinMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const late = (): void => reject(new BackendUnavailable("NATS stopped in the middle of a log"));
-    let timer = setTimeout(late, withinMs);
-    const look = (): void => {
-      clearTimeout(timer);
-      if (isSo()) resolve();
-      else timer = setTimeout(late, withinMs);
-    };
-    onProgress(look);
-    look();
-  });
+/** What a consumer delivers, until it has delivered all. */
+class Arrivals {
+  readonly messages: { seq: number; stamp: Stamp | undefined }[] = [];
+  /** By the newest delivery's own word. */
+  #left: number | undefined;
+  #look: (() => void) | undefined;
+
+  add(message: Msg): void {
+    // $JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>
+    const tokens = message.reply?.split(".") ?? [];
+    const seq = Number(tokens.at(-4));
+    if (!Number.isSafeInteger(seq)) return;
+    this.messages.push({ seq, stamp: parseStamp(message.headers?.get("Fanfare") ?? "") });
+    this.#left = Number(tokens.at(-1));
+    this.#look?.();
+  }
+
+  /** Resolves when all are there; rejects where none comes for `withinMs`. Some may have come before `pending` was told. */
+  whole(pending: number, withinMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(new BackendUnavailable("NATS stopped in the middle of a log"));
+      let timer = setTimeout(late, withinMs);
+      this.#look = () => {
+        clearTimeout(timer);
+        if (this.#left === 0 || (this.#left === undefined && pending === 0)) resolve();
+        else timer = setTimeout(late, withinMs);
+      };
+      this.#look();
+    });
+  }
 }

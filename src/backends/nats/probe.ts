@@ -10,7 +10,7 @@ export class Probe {
   readonly #engine: Engine;
   #running: Promise<void> | undefined;
   #waiting: { readonly id: string; readonly arrived: () => void } | undefined;
-  #stop: (() => void) | undefined;
+  #isListening = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -25,9 +25,12 @@ export class Probe {
   async #run(): Promise<void> {
     const { link, api, names } = this.#engine;
     if (!link.isReady) throw new BackendUnavailable("there is no connection to NATS");
-    this.#stop ??= link.subscribe(names.liveProbe, (message) => {
-      if (message.string() === this.#waiting?.id) this.#waiting.arrived();
-    });
+    if (!this.#isListening) {
+      link.subscribe(names.liveProbe, (message) => {
+        if (message.string() === this.#waiting?.id) this.#waiting.arrived();
+      });
+      this.#isListening = true;
+    }
     const id = newEpoch();
     let timer: NodeJS.Timeout | undefined;
     try {

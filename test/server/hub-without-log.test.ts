@@ -1,0 +1,69 @@
+import { describe, expect, it } from "vitest";
+import type { Backend } from "../../src/backends/backend.ts";
+import { memory } from "../../src/backends/memory/index.ts";
+import { createHub } from "../../src/server/hub.ts";
+import { serve } from "./support/hub.ts";
+
+/** Carries and keeps nothing; whoever asks it for a log gets an error that no test would pass with. */
+function withoutLog(): Backend {
+  const inner = memory();
+  const never = (): Promise<never> => Promise.reject(new Error("asked for a log that there is not"));
+  return {
+    name: "fleeting",
+    promises: { survives: "nothing", shared: false, log: false },
+    open: (context) => inner.open(context),
+    close: () => inner.close(),
+    check: () => inner.check(),
+    find: never,
+    append: never,
+    state: never,
+    read: never,
+    readBack: never,
+    subscribe: (room, listener) => inner.subscribe(room, listener),
+    relay: (room, text) => inner.relay(room, text),
+    set: (key, value, ttlMs) => inner.set(key, value, ttlMs),
+    get: (key) => inner.get(key),
+    take: (key) => inner.take(key),
+  };
+}
+
+describe("a hub on a backend without a log", () => {
+  it("says in every room that nothing is kept, and gives neither cursors nor offsets (P-21)", async () => {
+    const { connect, member } = await serve({ backend: withoutLog() });
+    const ann = await connect("ann");
+    ann.send({ type: "join", id: "1", room: "a", since: "someepoch:7", history: 5 });
+    const joined = await ann.expect({ type: "joined", re: "1", kept: false, recovered: false, replay: 0 });
+    expect(joined).not.toHaveProperty("cursor");
+    const bob = await member("bob", "a");
+    bob.send({ type: "publish", id: "2", key: "k", room: "a", event: "said", data: "hi" });
+    const message = await ann.expect({ type: "message", room: "a", event: "said", data: "hi", from: "bob" });
+    expect(message).not.toHaveProperty("offset");
+    const ack = await bob.until({ type: "ack", re: "2" });
+    expect([Object.hasOwn(ack, "offset"), Object.hasOwn(ack, "cursor")]).toEqual([false, false]);
+    bob.send({ type: "publish", id: "3", key: "k", room: "a", event: "said", data: "hi" });
+    await bob.until({ type: "ack", re: "3", duplicate: true });
+  });
+
+  it("refuses clients the history, as in every room that keeps nothing, and gives the app an empty one", async () => {
+    const { hub, connect } = await serve({ backend: withoutLog() });
+    const ann = await connect("ann");
+    ann.send({ type: "history", id: "1", room: "a", limit: 10 });
+    await ann.expect({ type: "error", re: "1", code: "forbidden" });
+    expect(await hub.room("a").history()).toEqual([]);
+    await hub.room("a").publish("said", 1);
+  });
+
+  it("is refused where the hub's options are to keep messages, and says what to choose", () => {
+    const make = (): unknown => createHub({ backend: withoutLog(), keep: { messages: 10 } });
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(/keep is given, and the backend fleeting keeps no log: leave it out, or choose .*redis/);
+    expect(() => createHub({ backend: withoutLog(), keep: {} })).not.toThrow();
+  });
+
+  it("is refused where one pattern of the contract is to keep messages, by its name", () => {
+    const make = (keep: { messages: number } | false): unknown =>
+      createHub({ backend: withoutLog(), rooms: { "live/:id": { keep: false }, "chat/:id": { keep } } });
+    expect(() => make({ messages: 10 })).toThrow(/the rooms chat\/:id are to keep messages.*keep: false, or choose/);
+    expect(() => make(false)).not.toThrow();
+  });
+});
