@@ -57,6 +57,10 @@ export async function chooseBackend(settings: ServeSettings, config: Config): Pr
       const { url, prefix } = setting;
       return redis({ url, ...(prefix !== undefined && { prefix }) });
     }
+    case "nats": {
+      const { nats } = await driver("@nats-io/transport-node", () => import("../backends/nats/index.ts"));
+      return nats(setting.options);
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import { type NatsOptions, optionsOfUrl } from "../backends/nats/options.ts";
 import { parseUrl } from "../backends/redis/options.ts";
 import type { Keep } from "../protocol/contract.ts";
 import { checkOrigins } from "../server/auth/origin.ts";
@@ -20,7 +21,8 @@ import {
 export type BackendSetting =
   | { readonly kind: "memory" }
   | { readonly kind: "lmdb"; readonly directory: string }
-  | { readonly kind: "redis"; readonly url: string; readonly prefix: string | undefined };
+  | { readonly kind: "redis"; readonly url: string; readonly prefix: string | undefined }
+  | { readonly kind: "nats"; readonly options: NatsOptions };
 
 export interface ApiKey {
   /** For logs; `key` where none was given. */
@@ -101,7 +103,7 @@ export const serveFlags: Readonly<Record<ServeFlag, Flag>> = {
   dev: { type: "boolean", description: "opens everything and serves the chat, for a machine of your own" },
   backend: {
     type: "string",
-    valueHint: "memory|lmdb:DIR|redis://HOST",
+    valueHint: "memory|lmdb:DIR|redis://HOST|nats://HOST",
     description: "where messages are kept; a URL with a password belongs in FANFARE_BACKEND; default lmdb:./.fanfare",
   },
   "redis-prefix": {
@@ -256,7 +258,17 @@ function readBackend(text: string, source: string): BackendSetting {
   const directory = /^lmdb:(.+)$/s.exec(text)?.[1];
   if (directory !== undefined) return { kind: "lmdb", directory };
   if (/^redis(s|\+sentinel)?:/.test(text)) return readRedis(text, source);
-  throw new UsageError(`${source} wants memory, lmdb:DIR or a redis:// URL, got ${JSON.stringify(text)}`);
+  if (/^nats(\+core)?(\+tls)?:/.test(text)) return readNats(text, source);
+  throw new UsageError(`${source} wants memory, lmdb:DIR, a redis:// or a nats:// URL, got ${JSON.stringify(text)}`);
+}
+
+/** As `readRedis`. */
+function readNats(url: string, source: string): BackendSetting {
+  try {
+    return { kind: "nats", options: optionsOfUrl(url) };
+  } catch (error) {
+    throw new UsageError(`${source}: ${oneLine(error)}`);
+  }
 }
 
 /** What is wrong is told without the URL, which may hold a password. */

@@ -53,6 +53,23 @@ describe("serve's flags", () => {
     });
   });
 
+  test("a NATS URL is read into the backend's options", () => {
+    expect(read("--backend", "nats://ann:secret@a:4222,b?replicas=3&prefix=app&wait_ms=2000").backend).toEqual({
+      kind: "nats",
+      options: {
+        servers: ["nats://ann:secret@a:4222", "nats://b"],
+        log: true,
+        replicas: 3,
+        prefix: "app",
+        waitMs: 2_000,
+      },
+    });
+    expect(read("--backend", "nats+core+tls://h").backend).toEqual({
+      kind: "nats",
+      options: { servers: ["tls://h"], log: false },
+    });
+  });
+
   test("Redis is named by a URL, and its keys by a prefix", () => {
     const url = "redis+sentinel://:secret@10.0.0.1,10.0.0.2/main";
     expect(read("--backend", url).backend).toEqual({ kind: "redis", url, prefix: undefined });
@@ -213,13 +230,19 @@ describe("what serve cannot be told", () => {
     [["--origin", "app.example.com"], "--origin wants * or an origin such as https://app.example.com"],
     [["--origin", "https://app.example.com/"], "--origin wants * or an origin"],
     [["--jwks", "keys.json"], "--jwks wants an https:, http: or file: URL"],
-    [["--backend", "redis"], "--backend wants memory, lmdb:DIR or a redis:// URL"],
-    [["--backend", "lmdb:"], "--backend wants memory, lmdb:DIR or a redis:// URL"],
+    [["--backend", "redis"], "--backend wants memory, lmdb:DIR, a redis:// or a nats:// URL"],
+    [["--backend", "lmdb:"], "--backend wants memory, lmdb:DIR, a redis:// or a nats:// URL"],
     [["--backend", "redis://"], "--backend: a Redis URL names a host after redis://"],
     [
       ["--backend", "redis+sentinel://:secret@a:1"],
       "--backend: redis+sentinel:// names the master after the sentinels",
     ],
+    [["--backend", "nats://"], "--backend: nats: a server is nats://HOST:PORT"],
+    [["--backend", "nats://h/db"], "without a path or query"],
+    [["--backend", "nats://h?replicas=2"], "--backend: nats: replicas is 1, 3 or 5, got 2"],
+    [["--backend", "nats://h?storage=disk"], "--backend: nats: storage is file or memory"],
+    [["--backend", "nats+core://h?copies=3"], "--backend: nats: a URL may have replicas, storage, prefix and wait_ms"],
+    [["--backend", "nats://h?prefix=a.b"], "--backend: nats: prefix is 1 to 64 of letters"],
     [["--backend", "memory", "--redis-prefix", "a:"], "--redis-prefix is for --backend redis://"],
     [["--backend", "redis://h", "--redis-prefix", "{a}"], "--redis-prefix must not contain { or }"],
     [["--dev=maybe"], "--dev is true or false"],
@@ -231,6 +254,7 @@ describe("what serve cannot be told", () => {
 
   test("a wrong Redis URL is not repeated", () => {
     expect(() => read("--backend", "redis+sentinel://:secret@a:1")).not.toThrow("secret");
+    expect(() => read("--backend", "nats://ann:secret@a:1/db")).not.toThrow("secret");
   });
 
   test("a wrong API key is not repeated", () => {

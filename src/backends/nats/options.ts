@@ -73,6 +73,38 @@ export function resolveOptions(options: NatsOptions): NatsSettings {
   };
 }
 
+const schemes = /^nats(\+core)?(\+tls)?:\/\/([^?]*)(?:\?(.*))?$/s;
+
+/**
+ * The options in one text: `nats://HOST,HOST?replicas=3&storage=memory&prefix=app&wait_ms=2000`, `nats+tls://`, and
+ * `nats+core://` for no log. Throws as `resolveOptions`; what it says repeats nothing of a password.
+ */
+export function optionsOfUrl(url: string): NatsOptions {
+  const [, core, tls, servers, query] = schemes.exec(url) ?? [];
+  if (servers === undefined)
+    throw new TypeError("nats: a URL begins with nats://, nats+tls://, nats+core:// or nats+core+tls://");
+  const params = new URLSearchParams(query);
+  const unknown = [...params.keys()].find((name) => !["replicas", "storage", "prefix", "wait_ms"].includes(name));
+  if (unknown !== undefined)
+    throw new TypeError("nats: a URL may have replicas, storage, prefix and wait_ms after its ?");
+  const [prefix, replicas, storage, waitMs] = ["prefix", "replicas", "storage", "wait_ms"].map((name) =>
+    params.get(name),
+  );
+  if (storage !== null && storage !== undefined && storage !== "file" && storage !== "memory") {
+    throw new TypeError("nats: storage is file or memory");
+  }
+  const options: NatsOptions = {
+    servers: servers.split(",").map((each) => `${tls === undefined ? "nats" : "tls"}://${each}`),
+    log: core === undefined,
+    ...(typeof prefix === "string" && { prefix }),
+    ...(typeof replicas === "string" && { replicas: Number(replicas) }),
+    ...(typeof storage === "string" && { storage }),
+    ...(typeof waitMs === "string" && { waitMs: Number(waitMs) }),
+  };
+  resolveOptions(options);
+  return options;
+}
+
 function readServer(text: string): { protocol: string; host: string; username: string; password: string } {
   const withScheme = text.includes("://") ? text : `nats://${text}`;
   const wanted = "nats: a server is nats://HOST:PORT or tls://HOST:PORT";
