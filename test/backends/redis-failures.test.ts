@@ -151,18 +151,25 @@ describe("a failover to a replica that lags", () => {
     const [one, two] = [await nodes.open(sentinels.url), await nodes.open(sentinels.url)];
     const witnesses = [await Witness.of(one, room), await Witness.of(two, room)];
     for (const body of ["a", "b", "c"]) await publish(one, body);
+    // Nobody listens there, so nobody can say what was seen of it.
+    const unheard = roomOf("unheard", room.keep);
+    await one.append(unheard, entryOf("a", Date.now()));
     const { epoch } = witnesses[0]!.subscription.state;
-    await until(async () => String(await replica.cli("HGET", "t:{r}:meta", "head")) === "3");
+    await until(async () => String(await replica.cli("HGET", "t:{unheard}:meta", "head")) === "1");
     // The replica hears nothing of what is acknowledged from here on, and the master dies with it.
     replica.pause();
     await master.cli("CLIENT", "KILL", "TYPE", "replica");
     for (const body of ["lost d", "lost e"]) expect(await publish(one, body)).toMatchObject({ epoch });
+    const lost = await one.append(unheard, entryOf("lost b", Date.now()));
     for (const each of witnesses) await each.until(() => each.entries.length === 5);
     await master.kill();
     replica.resume();
     await Promise.all([publish(one, "f"), publish(two, "g")]);
     for (const each of witnesses) await each.until(() => each.entries.length === 7, 20_000);
     expect(await sentinels.master()).toBe(replica.port);
+    const next = await insist(() => two.append(unheard, entryOf("b'", Date.now())));
+    expect([keptOffset(lost), keptOffset(next)]).toEqual([2, 2]);
+    expect(next).not.toMatchObject({ epoch: lost.kind === "kept" ? lost.epoch : "" });
 
     for (const each of witnesses) {
       expect(each.bodies.slice(0, 5)).toEqual(["a", "b", "c", "lost d", "lost e"]);

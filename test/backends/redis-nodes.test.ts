@@ -139,8 +139,11 @@ describe("several nodes on one Redis", () => {
     const witness = await Witness.of(node, room);
     await append(node, "a");
     await server.cli("SCRIPT", "FLUSH");
+    const begun = performance.now();
     await insist(() => node.append(room, entryOf("b"), keyOf("b")));
     await witness.until(() => witness.entries.length === 2);
+    // At once, and not only when a probe finds it out.
+    expect(performance.now() - begun).toBeLessThan(2_000);
     expect([witness.bodies, witness.jumps]).toEqual([["a", "b"], []]);
   });
 
