@@ -13,14 +13,21 @@ import { devOperations, devWarning, randomSecret } from "./dev.ts";
 import { Failure, type Io, oneLine, red } from "./io.ts";
 import { readServeSettings, type ServeSettings } from "./settings.ts";
 import { shutdownOn } from "./shutdown.ts";
+import { metricsOfAll, workerId, workerProcess } from "./worker.ts";
+import { checkWorkers, Workers } from "./workers.ts";
 
 /** Runs until a signal; gives the exit code. Throws a UsageError or a Failure where it cannot start. */
 export async function serve(args: readonly string[], io: Io): Promise<number> {
   const settings = readServeSettings(args, io.env);
   const config: Config = settings.config === undefined ? {} : await loadConfig(settings.config);
   const logger = makeLogger(settings);
+  const backend = await chooseBackend(settings, config);
+  if (settings.workers > 1) {
+    checkWorkers(settings, backend);
+    if (workerId() === undefined) return new Workers(args, settings, io, logger).run();
+  }
   const devSecret = settings.dev ? (settings.secret ?? randomSecret()) : undefined;
-  const options = hubOptions(settings, config, { backend: await chooseBackend(settings, config), logger, devSecret });
+  const options = hubOptions(settings, config, { backend, logger, devSecret });
   if (settings.dev) io.stderr.write(`${red(devWarning, io.stderr)}\n`);
 
   const weakness = weakSecretWarning(settings);
@@ -28,7 +35,8 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
 
   const hub = await startHub(options, config);
   const dev: readonly Operation[] = devSecret === undefined ? [] : await devOperations(devSecret);
-  const extra = [metricsOperation(hub), ...dev];
+  const isWorker = settings.workers > 1;
+  const extra = [metricsOperation(isWorker ? metricsOfAll(hub) : hub), ...dev];
   const server = makeHttpServer();
   const answer = httpApi(hub, {
     ...(options.origins === undefined ? {} : { origins: options.origins }),
@@ -41,10 +49,11 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
   await listen(server, settings, hub);
 
   const url = addressOf(server);
-  io.stdout.write(`Fanfare listens on ${url}\n`);
+  // Of several, the first process tells it once.
+  if (!isWorker) io.stdout.write(`Fanfare listens on ${url}\n`);
   io.listening?.(url);
   return shutdownOn(
-    process,
+    isWorker ? workerProcess() : process,
     settings.drainMs,
     (signal) => {
       logger.info({ signal, drainMs: settings.drainMs }, "closing");
@@ -58,7 +67,7 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
 function makeLogger(settings: ServeSettings): Pino {
   return pino({
     level: settings.logLevel,
-    base: null,
+    base: workerId() === undefined ? null : { worker: workerId() },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
   });

@@ -52,6 +52,8 @@ export interface ServeSettings {
   readonly keep: Partial<Keep>;
   readonly drainMs: number;
   readonly logLevel: LogLevel;
+  /** Processes that share the port. */
+  readonly workers: number;
 }
 
 type ServeFlag =
@@ -72,7 +74,8 @@ type ServeFlag =
   | "keep-messages"
   | "keep-ms"
   | "drain-ms"
-  | "log-level";
+  | "log-level"
+  | "workers";
 
 export const serveFlags: Readonly<Record<ServeFlag, Flag>> = {
   host: { type: "string", valueHint: "ADDRESS", description: "where to listen; default 127.0.0.1" },
@@ -132,7 +135,15 @@ export const serveFlags: Readonly<Record<ServeFlag, Flag>> = {
   "keep-ms": { type: "string", valueHint: "N", description: "how long they are kept; default 24 hours" },
   "drain-ms": { type: "string", valueHint: "N", description: "time to close connections in at shutdown; default 5000" },
   "log-level": { type: "string", valueHint: "LEVEL", description: `${logLevels.join(", ")}; default info` },
+  workers: {
+    type: "string",
+    valueHint: "N",
+    description: "processes that share the port; more than 1 wants a backend that they share; default 1",
+  },
 };
+
+/** More than any machine has cores to run. */
+const maxWorkers = 256;
 
 const defaultPort = 8_080;
 const defaultDrainMs = 5_000;
@@ -164,6 +175,7 @@ export function readServeSettings(args: readonly string[], env: NodeJS.ProcessEn
     },
     drainMs: one(given["drain-ms"], readInteger(0, maxTimerMs)) ?? defaultDrainMs,
     logLevel: one(given["log-level"], readLogLevel) ?? "info",
+    workers: one(given.workers, readInteger(1, maxWorkers)) ?? 1,
   };
 }
 

@@ -9,7 +9,7 @@ const signals: Readonly<Record<Signal, number>> = { SIGINT: 2, SIGTERM: 15 };
  * A second signal ends the process at once, as the shell would say it: 128 and the signal's number.
  */
 export function shutdownOn(
-  process: NodeJS.Process,
+  process: Pick<NodeJS.Process, "on" | "exit">,
   drainMs: number,
   close: (signal: Signal) => Promise<void>,
   failed: (error: unknown) => void,

@@ -18,6 +18,7 @@ export interface Running {
   /** Resolves with the address once the ready line came; rejects with all output where the process ended instead. */
   readonly url: Promise<string>;
   readonly ended: Promise<Ended>;
+  readonly pid: number;
   signal(name: NodeJS.Signals): void;
 }
 
@@ -44,7 +45,7 @@ export function start(args: readonly string[], env: Readonly<Record<string, stri
   });
   // Whoever only waits for the end does not ask for the address.
   url.catch(() => {});
-  return { url, ended, signal: (name) => child.kill(name) };
+  return { url, ended, pid: child.pid ?? -1, signal: (name) => child.kill(name) };
 }
 
 /** Runs the command to its end. */

@@ -27,6 +27,7 @@ describe("serve without flags", () => {
       keep: {},
       drainMs: 5000,
       logLevel: "info",
+      workers: 1,
     });
   });
 });
@@ -37,6 +38,7 @@ describe("serve's flags", () => {
       ...["--host", "::1", "--port=0", "--secret", "s3cret", "--jwks", "https://id.example.com/keys"],
       ...["--anonymous", "--dev", "--backend", "lmdb:/var/lib/fanfare", "--config", "fanfare.config.js"],
       ...["--keep-messages", "50", "--keep-ms", "60000", "--drain-ms", "0", "--log-level", "warn"],
+      ...["--workers", "4"],
     );
     expect(settings).toMatchObject({
       host: "::1",
@@ -50,6 +52,7 @@ describe("serve's flags", () => {
       keep: { messages: 50, ms: 60_000 },
       drainMs: 0,
       logLevel: "warn",
+      workers: 4,
     });
   });
 
@@ -210,6 +213,7 @@ describe("what serve cannot be told", () => {
     [["--port", "8080.5"], "--port must be an integer"],
     [["--keep-messages", "0"], "--keep-messages must be an integer, 1 or more"],
     [["--keep-ms", "99999999999999999"], "--keep-ms must be an integer"],
+    [["--workers", "0"], "--workers must be an integer from 1 to 256"],
     [["--drain-ms", "5s"], "--drain-ms must be an integer from 0"],
     [["--rate", "speed=1"], "--rate wants NAME=VALUE with a name of: user_requests_per_s, user_requests_burst"],
     [["--rate", "userRequestsPerS=1"], "--rate wants NAME=VALUE"],
