@@ -96,12 +96,12 @@ describe("when NATS fails", () => {
   it("paused: an append is unavailable within its bound, with all that wait behind it, and later ones work", async () => {
     const own = await startNats();
     try {
-      const node = await opened({ servers: own.url, prefix: newPrefix(), waitMs: 800 });
+      const node = await opened({ servers: own.url, prefix: newPrefix(), waitMs: 2_000 });
       await node.append(room, entry("before"));
       own.pause();
       const began = performance.now();
       const results = await Promise.allSettled([1, 2, 3].map((i) => node.append(room, entry(`lost ${i}`))));
-      expect(performance.now() - began).toBeLessThan(2_000);
+      expect(performance.now() - began).toBeLessThan(3_500);
       for (const result of results) {
         expect(result).toMatchObject({ status: "rejected", reason: { name: "BackendUnavailable" } });
       }
@@ -120,7 +120,7 @@ describe("when NATS fails", () => {
       const bodies = (await node.read(room, 0, 100)).map(({ body }) => body);
       // Of those that failed the first had been sent; the others were not.
       expect(bodies.filter((body) => /lost [23]/.test(body))).toEqual([]);
-      await node.check();
+      await expect.poll(() => node.check().then(() => "works", String), { timeout: 10_000 }).toBe("works");
     } finally {
       own.resume();
       await own.stop();
@@ -177,7 +177,7 @@ describe("when NATS fails", () => {
     await a.append(room, entry("first"));
     await a.append(room, entry("LOSE ME"));
     await expect.poll(() => lossy.lost(), { timeout: 5_000 }).toBe(1);
-    expect(seen.words).toEqual(["first"]);
+    await seen.until(({ words }) => words.length === 1);
     lossy.stopLosing();
     await seen.until(({ words }) => words.length === 2);
     expect(seen.words).toEqual(["first", "LOSE ME"]);

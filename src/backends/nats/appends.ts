@@ -23,12 +23,15 @@ const headerBytes = 2_048;
 /** What a key left. */
 type KeyRecord = [offset: number, fingerprint: string, resultJson: string | null, streamLife: string];
 
+interface Kept {
+  readonly offset: number;
+  readonly streamLife: string;
+}
+
 interface Parts {
   readonly engine: Engine;
   readonly logs: Logs;
   readonly keys: Records;
-  /** Resolves when this node's listeners were told of the message, if there are any. */
-  readonly told: (room: RoomRef, epoch: string, offset: number) => Promise<void>;
 }
 
 /** Puts messages into the log, each once. */
@@ -36,18 +39,16 @@ export class Appends {
   readonly #engine: Engine;
   readonly #logs: Logs;
   readonly #keys: Records;
-  readonly #told: Parts["told"];
   readonly #lanes = new Lanes();
   /** Appends with a key that are under way here; `find` waits for them. */
   readonly #underWay = new Map<string, Promise<unknown>>();
   /** Appends to a room since it was purged here. */
   readonly #unpurged = new Map<string, number>();
 
-  constructor({ engine, logs, keys, told }: Parts) {
+  constructor({ engine, logs, keys }: Parts) {
     this.#engine = engine;
     this.#logs = logs;
     this.#keys = keys;
-    this.#told = told;
   }
 
   drained(): Promise<void> {
@@ -119,7 +120,10 @@ export class Appends {
       if (!ack.isDuplicate || key === undefined) {
         stream.saw(ack.seq, id);
         this.#purgeLater(room);
-        const rest = this.#settle(room, { epoch, offset: ack.seq, streamLife }, life, key);
+        const rest =
+          key === undefined
+            ? Promise.resolve()
+            : this.#writeDown(idOf(life, room, key), key, { offset: ack.seq, streamLife });
         return { appended: { kind: "kept", epoch, offset: ack.seq }, rest };
       }
       const earlier = await this.#earlier(room, life, key, ack.seq);
@@ -129,22 +133,13 @@ export class Appends {
     throw new BackendUnavailable("the key was used too often");
   }
 
-  /** Remembers the key and waits until the listeners here were told. */
-  async #settle(
-    room: RoomRef,
-    { epoch, offset, streamLife }: { epoch: string; offset: number; streamLife: string },
-    life: string,
-    key: (KeyRef & KeyFacts) | undefined,
-  ): Promise<void> {
-    const told = this.#told(room, epoch, offset);
-    if (key !== undefined) {
-      const record: KeyRecord = [offset, key.fingerprint, key.resultJson ?? null, streamLife];
-      await this.#keys.set(idOf(life, room, key), JSON.stringify(record), key.dedupeMs).catch((error: unknown) => {
-        // The message is kept, and tells the next publisher itself as long as it is there.
-        this.#engine.context.log("warn", "what a publish with a key left could not be kept", { reason: String(error) });
-      });
-    }
-    await told;
+  /** Writes down what the key left. */
+  async #writeDown(id: string, { fingerprint, resultJson, dedupeMs }: KeyFacts, kept: Kept): Promise<void> {
+    const record: KeyRecord = [kept.offset, fingerprint, resultJson ?? null, kept.streamLife];
+    await this.#keys.set(id, JSON.stringify(record), dedupeMs).catch((error: unknown) => {
+      // The message is kept, and tells the next publisher itself as long as it is there.
+      this.#engine.context.log("warn", "what a publish with a key left could not be kept", { reason: String(error) });
+    });
   }
 
   #repeated(found: Found, key: KeyFacts): Sent & { appended: Appended } {

@@ -30,7 +30,6 @@ import { decodePayload, idName, readStamp, toEntry } from "./record.ts";
 import { Probe } from "./probe.ts";
 import { Records } from "./records.ts";
 import { Streams } from "./streams.ts";
-import { Told } from "./told.ts";
 
 /** Rooms whose heads are asked for at a time. */
 const mostRequests = 128;
@@ -43,7 +42,6 @@ interface Open {
   readonly facts: Records;
   readonly feeds: Feeds;
   readonly bus: Bus;
-  readonly told: Told;
   readonly probe: Probe;
 }
 
@@ -79,12 +77,11 @@ export class JetStreamBackend implements Backend {
       relayed: (room, text) => feeds.relayed(room, text),
     });
     const feeds: Feeds = new Feeds(feedEngine(engine, logs, bus), { log: context.log });
-    const told: Told = new Told((room) => feeds.get(room));
-    const appends = new Appends({ engine, logs, keys: new Records(engine, false), told: (...of) => told.wait(...of) });
+    const appends = new Appends({ engine, logs, keys: new Records(engine, false) });
     try {
       await link.open();
       const probe = new Probe(engine);
-      this.#open = { engine, logs, appends, facts: new Records(engine, true), feeds, bus, told, probe };
+      this.#open = { engine, logs, appends, facts: new Records(engine, true), feeds, bus, probe };
     } catch (error) {
       feeds.close();
       throw error;
@@ -173,7 +170,6 @@ export class JetStreamBackend implements Backend {
     if (stamp.kind === "mark") return;
     const entry = toEntry(seq, prev, stamp.at, decodePayload(message.string()));
     open.feeds.push(room, entry, epochOf(stamp.streamLife, stamp.life));
-    open.told.look(room);
   }
 }
 
