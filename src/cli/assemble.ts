@@ -65,7 +65,7 @@ export async function chooseBackend(settings: ServeSettings, config: Config): Pr
 }
 
 /** Drivers of engines are not installed with Fanfare: most servers need none, and nobody needs all. */
-async function driver<T>(name: string, load: () => Promise<T>): Promise<T> {
+export async function driver<T>(name: string, load: () => Promise<T>): Promise<T> {
   try {
     return await load();
   } catch (error) {

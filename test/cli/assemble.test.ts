@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { hubOptions, weakSecretWarning } from "../../src/cli/assemble.ts";
+import { driver, hubOptions, weakSecretWarning } from "../../src/cli/assemble.ts";
 import type { Config } from "../../src/cli/config.ts";
 import { UsageError } from "../../src/cli/flags.ts";
 import { readServeSettings } from "../../src/cli/settings.ts";
@@ -115,5 +115,21 @@ describe("flags over config", () => {
     });
     expect(options).not.toHaveProperty("setup");
     expect(assemble([], sesame)).not.toHaveProperty("origins");
+  });
+});
+
+describe("the driver of an engine", () => {
+  const name = "no-such-driver";
+  const missing = (): Promise<unknown> => import(name);
+
+  test("that is not installed: what to install", async () => {
+    await expect(driver("no-such-driver", missing)).rejects.toThrow("this backend needs the package no-such-driver");
+    await expect(driver("no-such-driver", missing)).rejects.toThrow(UsageError);
+  });
+
+  test("that fails by itself, or lacks something of its own, is not said to be missing", async () => {
+    const fails = (): Promise<unknown> => Promise.reject(new Error("broken"));
+    await expect(driver("ioredis", fails)).rejects.toThrow("broken");
+    await expect(driver("ioredis", missing)).rejects.not.toThrow(UsageError);
   });
 });
