@@ -108,6 +108,64 @@ describe("a user whose connection vanished (P-41)", () => {
   });
 });
 
+describe("a user who is on other nodes, too", () => {
+  function linked(): { watched: Watched; here: unknown[] } {
+    const watched = new Watched();
+    const here: unknown[] = [];
+    watched.presence.link = {
+      nextVersion: () => 100,
+      here: (user, stand) => void here.push([user, stand.data, stand.version]),
+      gone: (user, forGood) => void here.push([user, "gone", forGood]),
+    };
+    return { watched, here };
+  }
+
+  it("is told by this one with the newest data, where the node that had it told goes", () => {
+    const { watched, here } = linked();
+    watched.presence.arrived("ann", { data: 1, version: 5 }, true);
+    watched.presence.enter("ann", undefined);
+    watched.presence.arrived("ann", { data: 2, version: 6 }, false);
+    watched.presence.departed("ann");
+    expect(here).toEqual([
+      ["ann", 1, 5],
+      ["ann", 2, 6],
+    ]);
+    expect(watched.news()).toEqual([
+      { joined: [{ user: "ann", data: 1 }], members: 1 },
+      { updated: [{ user: "ann", data: 2 }], members: 1 },
+    ]);
+  });
+
+  it("keeps data that was given later, though it comes earlier", () => {
+    const { watched } = linked();
+    watched.presence.arrived("ann", { data: "new", version: 7 }, true);
+    watched.presence.arrived("ann", { data: "old", version: 6 }, true);
+    expect(watched.presence.list()).toEqual([{ user: "ann", data: "new" }]);
+    watched.presence.departed("ann");
+    watched.presence.departed("ann");
+    expect(watched.presence.size).toBe(0);
+  });
+
+  it("tells a whole list where changes may have come late, and nothing where there were none", () => {
+    const { watched } = linked();
+    watched.presence.enter("ann", 1);
+    watched.news();
+    watched.presence.together(true, () => watched.presence.arrived("ann", { data: 1, version: 5 }, true));
+    expect(watched.news()).toEqual([]);
+    watched.presence.together(true, () => watched.presence.arrived("bob", { data: 2, version: 6 }, true));
+    const all = [
+      { user: "ann", data: 1 },
+      { user: "bob", data: 2 },
+    ];
+    expect(watched.news()).toEqual([{ all, members: 2 }]);
+    watched.presence.together(false, () => {
+      watched.presence.departed("bob");
+      watched.presence.arrived("cyd", { data: null, version: 0 }, true);
+    });
+    expect(watched.news()).toEqual([{ joined: [{ user: "cyd", data: null }], left: [{ user: "bob" }], members: 2 }]);
+  });
+});
+
 describe("a room over the bound (P-43)", () => {
   it("has no list, and tells its number at most once a second", () => {
     const watched = new Watched(10);

@@ -270,6 +270,43 @@ describe("texts that are lost", () => {
   });
 });
 
+describe("many rooms", () => {
+  const names = Array.from({ length: 60 }, (_, i) => `room ${i}`);
+
+  /** Two nodes with somebody of each in every room. */
+  async function two(): Promise<{ nodes: TestNodes; a: TestNode; b: TestNode; seen: Observer[] }> {
+    const nodes = new TestNodes({ requestsPerS: 1_000_000 });
+    const [a, b] = (await nodes.start("a", "b")) as [TestNode, TestNode];
+    const seen: Observer[] = [];
+    for (const room of names) {
+      await watch(nodes, a, room);
+      seen.push(await watch(nodes, b, room));
+    }
+    return { nodes, a, b, seen };
+  }
+
+  it("are whole with the next beat where the last change in each was lost", async () => {
+    const { nodes, a, b, seen } = await two();
+    await nodes.wait(10_000);
+    nodes.engine.passes = (_text, to) => to !== b.way;
+    for (const room of names) await nodes.join(a, "ann", room);
+    nodes.engine.passes = () => true;
+    expect(seen.some((one) => one.hear().names.includes("ann"))).toBe(false);
+    await nodes.wait(6_000);
+    expect(seen.every((one) => one.hear().names.includes("ann"))).toBe(true);
+  });
+
+  it("are whole at once where a node was taken for dead by one that did not hear it", async () => {
+    const { nodes, b, seen } = await two();
+    nodes.engine.passes = (text, to) => to !== b.way || !text.includes('"from":"a"');
+    await nodes.wait(17_000);
+    expect(seen.every((one) => one.hear().names.join() === "at b")).toBe(true);
+    nodes.engine.passes = () => true;
+    await nodes.wait(5_500);
+    expect(seen.every((one) => one.hear().names.join() === "at a,at b")).toBe(true);
+  });
+});
+
 async function withEngine(): Promise<Awaited<ReturnType<typeof three>> & { engine: TestNodes["engine"] }> {
   const all = await three();
   return { ...all, engine: all.nodes.engine };

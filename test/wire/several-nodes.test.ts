@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { JsonObject } from "../../src/protocol/json.ts";
+import { type RedisServer, startRedis } from "../support/engines/redis.ts";
+import { http } from "../support/http.ts";
+import { endServer, startServer, testApiKey, type TestServer } from "../support/server.ts";
+import { connect, connectAs, type Peer } from "../support/socket.ts";
+import { makeToken } from "../support/token.ts";
+
+let engine: RedisServer;
+let nodes: TestServer[] = [];
+
+beforeAll(async () => {
+  engine = await startRedis();
+  const flags = ["--backend", engine.url, "--limit", "connections_per_user=4"];
+  nodes = await Promise.all([1, 2, 3].map(() => startServer(flags)));
+}, 30_000);
+afterAll(async () => {
+  await Promise.all(nodes.map((node) => endServer(node)));
+  await engine.stop();
+});
+
+async function member(node: number, user: string, room: string, fields: JsonObject = {}): Promise<Peer> {
+  const peer = await connectAs(nodes[node]!, user);
+  peer.send({ type: "join", room, ...fields });
+  await peer.expect({ type: "joined", room });
+  return peer;
+}
+
+async function ask(node: number, method: string, path: string): Promise<{ status: number; json: unknown }> {
+  const headers = { authorization: `Bearer ${testApiKey}` };
+  const { status, text } = await http(`http://${nodes[node]!.host}${path}`, { method, headers });
+  return { status, json: text === "" ? undefined : JSON.parse(text) };
+}
+
+describe("three servers on one Redis", () => {
+  it("show a user on three of them as one, and tell it whole on each", async () => {
+    const watcher = await member(0, "watcher", "p", { presence: true });
+    const devices: Peer[] = [];
+    for (const node of [0, 1, 2]) devices.push(await member(node, "ann", "p", { data: { n: node } }));
+    for (const node of [0, 1, 2]) {
+      expect((await ask(node, "GET", "/v1/rooms/p/members")).json).toMatchObject({ members: 2 });
+      expect((await ask(node, "GET", "/v1/rooms?prefix=p")).json).toEqual({
+        rooms: [{ room: "p", members: 2 }],
+        more: false,
+      });
+    }
+    for (const device of devices) device.send({ type: "leave", room: "p" });
+    await watcher.until({ type: "presence", left: [{ user: "ann" }], members: 1 });
+    const told = watcher.log.map((text) => JSON.parse(text) as JsonObject).filter(({ type }) => type === "presence");
+    expect(told.filter(({ joined, left }) => joined !== undefined || left !== undefined)).toHaveLength(2);
+  });
+
+  it("take a user out of a room, and off all of them, from any", async () => {
+    const peers = [await member(0, "bob", "ops"), await member(1, "bob", "ops")];
+    expect((await ask(2, "DELETE", "/v1/rooms/ops/members/bob")).status).toBe(204);
+    for (const peer of peers) await peer.until({ type: "left", room: "ops", reason: "removed" });
+    expect((await ask(2, "DELETE", "/v1/users/bob/connections?revoke=true")).status).toBe(204);
+    for (const peer of peers) await peer.expectClose(4003);
+  });
+
+  it("count a user's connections together", async () => {
+    for (const node of [0, 1, 2, 0]) await connectAs(nodes[node]!, "cyd");
+    const refused = await connect(nodes[1]!, { query: { token: makeToken({ sub: "cyd" }) } });
+    await refused.expectClose(4300);
+  });
+
+  it("lose the users of one that was killed within 20 s, once", async () => {
+    const watcher = await member(0, "watcher", "k", { presence: true });
+    await member(2, "dan", "k");
+    await member(1, "eve", "k");
+    await watcher.until({ type: "presence", members: 3 });
+    const killedAt = performance.now();
+    process.kill(nodes[2]!.pid, "SIGKILL");
+    await watcher.until({ type: "presence", left: [{ user: "dan" }], members: 2 }, new Map(), 20_000);
+    expect(performance.now() - killedAt).toBeGreaterThan(9_000);
+    expect((await ask(1, "GET", "/v1/rooms/k/members")).json).toMatchObject({ members: 2 });
+  }, 30_000);
+});
