@@ -2,7 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { JsonObject } from "../../src/protocol/json.ts";
 import { rooms, type Cast } from "./actors/cast.ts";
 import { call } from "./actors/http.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine } from "./engines/engine.ts";
 import type { TortureNode } from "./node.ts";
 import type { Kept } from "./records.ts";
 import type { World } from "./world.ts";

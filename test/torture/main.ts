@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { check } from "./check/index.ts";
-import { engines } from "./engines.ts";
+import { engines } from "./engines/index.ts";
 import { kinds, type FaultName } from "./faults/schedule.ts";
 import { torture, type TortureOptions } from "./run.ts";
 import { summarise, tableHead, tableRow } from "./summary.ts";

@@ -5,8 +5,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { randomFrom } from "../support/random.ts";
 import { Cast, rooms } from "./actors/cast.ts";
 import type { Device } from "./actors/device.ts";
-import type { Engine } from "./engine.ts";
-import { engines } from "./engines.ts";
+import type { Engine } from "./engines/engine.ts";
+import { engines } from "./engines/index.ts";
 import { doings, type Undo } from "./faults/do.ts";
 import { nodeFaults, planFaults, type FaultName, type PlannedFault } from "./faults/schedule.ts";
 import { finalReads, leftOvers, presenceReads } from "./final.ts";
@@ -101,7 +101,7 @@ class Run {
     if (kind === undefined) throw new Error(`--backend is one of ${Object.keys(engines).join(", ")}, not ${backend}`);
     const count = this.#options.nodes ?? kind.nodes;
     if (count > kind.mostNodes) throw new Error(`${backend} serves ${kind.mostNodes} node alone, not ${count}`);
-    this.#engine = await kind.start({ folder: this.#folder, recorder: this.recorder, seed, nodes: count });
+    this.#engine = await kind.start({ folder: this.#folder, recorder: this.recorder, seed });
     const { losing } = this.#engine;
     this.recorder.add({ kind: "begun", backend, seed, losing, keepMessages, rssGrowthBytes, silenceMs });
     for (let i = 0; i < count; i++) this.#nodes.push(await this.#makeNode(`node-${i + 1}`));
@@ -139,7 +139,7 @@ class Run {
     const args: string[] = [...serveArgs];
     const { mangle, serveEnv: env } = this.#options;
     const node = await TortureNode.make({ name, args, env, folder: this.#folder, recorder: this.recorder, mangle });
-    args.push(...(this.#options.serveArgs ?? ["--backend", await this.#started(this.#engine).attach(node)]));
+    args.push(...(this.#options.serveArgs ?? (await this.#started(this.#engine).attach(node))));
     return node;
   }
 

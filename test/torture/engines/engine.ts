@@ -1,6 +1,6 @@
-import type { Recorder } from "./records.ts";
-import type { TortureNode } from "./node.ts";
-import type { FaultName, PlannedFault } from "./faults/schedule.ts";
+import type { Recorder } from "../records.ts";
+import type { TortureNode } from "../node.ts";
+import type { FaultName, PlannedFault } from "../faults/schedule.ts";
 
 /** A room's log as an engine itself gives it. */
 export interface EngineLog {
@@ -11,8 +11,8 @@ export interface EngineLog {
 
 /** What keeps the messages of a run, and how to break it. */
 export interface Engine {
-  /** What `--backend` is for a node; gives the node its own ways to the engine. */
-  attach(node: TortureNode): Promise<string>;
+  /** The flags by which a node uses it; gives the node ways of its own to the engine. */
+  attach(node: TortureNode): Promise<readonly string[]>;
   readonly faults: readonly FaultName[];
   /** Faults that a log need not outlive. */
   readonly losing: readonly FaultName[];
@@ -30,5 +30,4 @@ export interface EngineContext {
   readonly folder: string;
   readonly recorder: Recorder;
   readonly seed: number;
-  readonly nodes: number;
 }

@@ -1,12 +1,13 @@
 import { join } from "node:path";
 import type { Engine, EngineContext } from "./engine.ts";
+import { redis, redisSentinel } from "./redis.ts";
 
 const none = (): Promise<never> => Promise.reject(new Error("there is no engine to break"));
 
 /** In one process, gone with it. */
 function memory(): Engine {
   return {
-    attach: () => Promise.resolve("memory"),
+    attach: () => Promise.resolve(["--backend", "memory"]),
     faults: [],
     losing: ["kill", "stop"],
     begin: none,
@@ -17,7 +18,7 @@ function memory(): Engine {
 /** In one process, on disk: nothing that is done here may lose anything. */
 function lmdb({ folder }: EngineContext): Engine {
   return {
-    attach: () => Promise.resolve(`lmdb:${join(folder, "lmdb")}`),
+    attach: () => Promise.resolve(["--backend", `lmdb:${join(folder, "lmdb")}`]),
     faults: [],
     losing: [],
     begin: none,
@@ -35,4 +36,6 @@ export interface EngineKind {
 export const engines: Readonly<Record<string, EngineKind>> = {
   memory: { nodes: 1, mostNodes: 1, start: () => Promise.resolve(memory()) },
   lmdb: { nodes: 1, mostNodes: 1, start: (context) => Promise.resolve(lmdb(context)) },
+  redis: { nodes: 3, mostNodes: 9, start: redis },
+  "redis-sentinel": { nodes: 3, mostNodes: 9, start: redisSentinel },
 };
