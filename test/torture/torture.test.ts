@@ -34,6 +34,13 @@ describe("thirty seconds of torture", () => {
     expect(summary.published).toBeGreaterThan(500);
     expect(summary.resets).toBe(0);
   });
+
+  it("leave every invariant whole on three nodes on Redis", { timeout: 180_000 }, async () => {
+    const summary = await expectHolds({ backend: "redis", seconds: 30, seed });
+    expect(summary.faults).toBeGreaterThanOrEqual(8);
+    expect(summary.resumes).toBeGreaterThanOrEqual(30);
+    expect(summary.published).toBeGreaterThan(500);
+  });
 });
 
 describe("a server with a bug", { timeout: 60_000 }, () => {

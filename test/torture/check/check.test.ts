@@ -182,9 +182,29 @@ describe("the checker finds also", () => {
   });
 
   it("publishes of one connection in another order", () => {
-    const tale = new Tale().join("ann", "e:0").publish("m2", undefined).publish("m1", undefined);
+    const tale = new Tale().join("ann", "e:0").publish("m1", undefined).publish("m2", undefined);
+    for (const [re, offset] of [
+      ["m1", 2],
+      ["m2", 1],
+    ] as const)
+      tale.got("ann/1", { type: "ack", re, offset, cursor: `e:${offset}` });
+    tale.message("ann/1", 1, "m2").message("ann/1", 2, "m1");
+    expect(verdict(tale.over("e", ["m2", "m1"]))).toEqual(["6: ann sent m1 before m2, which stand at 2 and 1"]);
+  });
+
+  it("answers in another order than that of the requests", () => {
+    const tale = new Tale().join("ann", "e:0").publish("m1", undefined).publish("m2", undefined);
+    for (const offset of [2, 1]) tale.got("ann/1", { type: "ack", re: `m${offset}`, offset, cursor: `e:${offset}` });
     tale.message("ann/1", 1).message("ann/1", 2);
-    expect(verdict(tale.over("e", ["m1", "m2"]))).toEqual(["6: ann sent m2 before m1, which stand at 2 and 1"]);
+    expect(verdict(tale.over("e", ["m1", "m2"]))).toEqual(["6: ann was answered m2 before m1"]);
+  });
+
+  it("a publish that stands before one that was acknowledged before it was sent", () => {
+    const tale = new Tale().join("ann", "e:0").join("bob", "e:0").publish("m1", "e:2").publish("m2", "e:1", "bob/1");
+    for (const who of ["ann/1", "bob/1"]) tale.message(who, 1, "m2").message(who, 2, "m1");
+    expect(verdict(tale.over("e", ["m2", "m1"]))).toEqual([
+      "6: m2 is at 1, and was sent after m1 was acknowledged at 2",
+    ]);
   });
 
   it("a resume from elsewhere, and one refused for no reason", () => {

@@ -1,7 +1,8 @@
 import type { Rec } from "../records.ts";
 import { checkApps, checkClock, checkLeft, checkManners, checkMemory, checkRevoked } from "./limits.ts";
 import { checkAcked, checkEpochs, checkHeads, checkLogs } from "./logs.ts";
-import { checkNames, checkOrder, checkRefused } from "./names.ts";
+import { checkNames, checkRefused } from "./names.ts";
+import { checkAnswers, checkLines, checkTimes } from "./order.ts";
 import { checkAlternation, checkPresent } from "./presence.ts";
 import { tell } from "./story.ts";
 import { checkReplays, checkResumes, checkSteps, checkWhole } from "./streams.ts";
@@ -21,7 +22,9 @@ export function check(records: readonly Rec[]): readonly Violation[] {
     ...checkApps(story),
     ...checkAcked(story),
     ...checkRefused(story),
-    ...checkOrder(story),
+    ...checkAnswers(story),
+    ...checkLines(story),
+    ...checkTimes(story),
     ...checkResumes(story),
     ...checkReplays(story),
     ...checkEpochs(story),

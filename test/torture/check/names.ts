@@ -1,4 +1,3 @@
-import type { Rec } from "../records.ts";
 import type { Sight, Story } from "./story.ts";
 import { violation, type Violation } from "./violation.ts";
 
@@ -41,36 +40,6 @@ export function checkRefused({ sights, publishes }: Story): Violation[] {
     } else if (publish.attempts.every(({ outcome }) => outcome.kind === "refused")) {
       told.add(id);
       found.push(violation(5, `${id} was refused, and is in ${room}`, publish.attempts.at(-1)?.answer, record));
-    }
-  }
-  return found;
-}
-
-/**
- * 6: within an epoch, messages of one publisher are in the order in which it first sent them. It repeats in order what was
- * not acknowledged, so that a repeat cannot change it.
- */
-export function checkOrder({ sights, publishes }: Story): Violation[] {
-  const places = new Map<string, Sight>();
-  for (const sight of sights)
-    places.set(`${sight.epoch} ${sight.id}`, places.get(`${sight.epoch} ${sight.id}`) ?? sight);
-  const newest = new Map<string, { sight: Sight; asked: Rec | undefined }>();
-  const found: Violation[] = [];
-  const epochs = new Set(sights.map(({ epoch }) => epoch));
-  // Publishes are in the order of their first sending.
-  for (const { id, publisher, attempts } of publishes.values()) {
-    // What takes the key of another is sent out of the line.
-    if (id.includes("conflict")) continue;
-    for (const epoch of epochs) {
-      const sight = places.get(`${epoch} ${id}`);
-      if (sight === undefined) continue;
-      const line = `${publisher} ${sight.room} ${epoch}`;
-      const last = newest.get(line);
-      const asked = attempts[0]?.asked;
-      if (last !== undefined && last.sight.offset > sight.offset) {
-        const text = `${publisher} sent ${last.sight.id} before ${id}, which stand at ${last.sight.offset} and ${sight.offset}`;
-        found.push(violation(6, text, last.asked, asked, last.sight.record, sight.record));
-      } else newest.set(line, { sight, asked });
     }
   }
   return found;

@@ -55,7 +55,7 @@ export interface Attempt {
 /** Open: no answer, or `unavailable` (P-33). */
 export type Outcome =
   | { readonly kind: "open" }
-  | { readonly kind: "acked"; readonly epoch: string; readonly offset: number }
+  | { readonly kind: "acked"; readonly epoch: string; readonly offset: number; readonly isDuplicate: boolean }
   | { readonly kind: "refused"; readonly code: string };
 
 export interface Publish {
@@ -196,7 +196,7 @@ class Teller {
   #ack(attempt: Attempt, body: Record<string, unknown>): void {
     const { epoch } = readCursor(body["cursor"]);
     const offset = Number(body["offset"]);
-    attempt.outcome = { kind: "acked", epoch, offset };
+    attempt.outcome = { kind: "acked", epoch, offset, isDuplicate: body["duplicate"] === true };
     const frame = attempt.asked.kind === "sent" ? attempt.asked.frame : (attempt.asked.body ?? {});
     const room = this.#publishes.get(nameOf(frame))?.room ?? "";
     if (attempt.answer !== undefined) this.#see(attempt.answer, room, epoch, offset, undefined, nameOf(frame));
