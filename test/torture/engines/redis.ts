@@ -15,7 +15,7 @@ const linkFaults: readonly FaultName[] = [
 ];
 
 /** One Redis, and a way to it for each node. On even seeds what it keeps is on disk, on odd ones it ends with it. */
-export async function redis({ folder, seed }: EngineContext): Promise<Engine> {
+export async function redis({ seed }: EngineContext): Promise<Engine> {
   const server = await startRedis({ appendonly: seed % 2 === 0 });
   const begin = async ({ fault }: PlannedFault): Promise<() => Promise<void>> => {
     switch (fault) {
@@ -35,7 +35,7 @@ export async function redis({ folder, seed }: EngineContext): Promise<Engine> {
   return {
     attach: async (node) => {
       const link = await linkTo(node, server);
-      return configured(folder, node, { url: `redis://${link.address.host}` });
+      return ["--backend", `redis://${link.address.host}`];
     },
     faults: [...linkFaults, "engine-flush", "engine-pause", "engine-kill"],
     losing: ["engine-flush", "engine-kill"],
