@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { AnyHub } from "fanfare";
 import * as z from "zod";
-import { readText } from "./read-text.ts";
+import { decoded, parsed, readText } from "./read.ts";
 
 const Message = z.discriminatedUnion("type", [
   z.object({ type: z.literal("chat"), text: z.string() }),
@@ -26,7 +26,7 @@ export function rooms(hub: AnyHub): void {
       room.broadcast({ type: "user_joined", user_id: user, room_size: room.size });
       for await (const message of socket) {
         if (message.type === "ping") socket.send({ type: "pong" });
-        else room.broadcast({ type: "chat", user_id: user, text: message.text.slice(0, maxTextCharacters) });
+        else room.broadcast({ type: "chat", user_id: user, text: cut(message.text) });
       }
       room.broadcast({ type: "user_left", user_id: user });
     },
@@ -35,21 +35,18 @@ export function rooms(hub: AnyHub): void {
 
 /** `POST /orders/:id/status`: any code of the server tells the sockets of a user. Undefined: it is not this call. */
 export async function orderStatus(hub: AnyHub, request: IncomingMessage): Promise<[number, object] | undefined> {
-  const id = /^\/orders\/([^/?]+)\/status$/.exec(request.url ?? "")?.[1];
-  if (id === undefined || request.method !== "POST") return undefined;
+  const id = decoded(/^\/orders\/([^/?]+)\/status(?:\?|$)/.exec(request.url ?? "")?.[1] ?? "");
+  if (!id || request.method !== "POST") return undefined;
   const json = await readText(request, 10_000);
   if (json === undefined) return [413, { error: "too large" }];
-  const body = Update.safeParse(parse(json));
+  const body = Update.safeParse(parsed(json));
   if (!body.success) return [422, { error: "status and user_id are needed" }];
   const { status, user_id } = body.data;
   hub.group(`user_${user_id}`).broadcast({ type: "order_update", order_id: id, status });
   return [200, { order_id: id, status }];
 }
 
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
+/** By whole characters: half an emoji is no text. */
+function cut(text: string): string {
+  return [...text].slice(0, maxTextCharacters).join("");
 }

@@ -132,6 +132,18 @@ describe("/ws/:room with a token", () => {
     expect(await ann.next()).toEqual({ type: "user_left", user_id: "bob" });
   });
 
+  it("cuts between characters, never inside of one", async () => {
+    const ann = await signedIn("ann", "lobby");
+    await ann.next();
+    for (const [text, cut] of [
+      ["😀".repeat(501), "😀".repeat(500)],
+      [`a${"😀".repeat(400)}`, `a${"😀".repeat(400)}`],
+    ]) {
+      ann.send({ type: "chat", text });
+      expect(await ann.next()).toEqual({ type: "chat", user_id: "ann", text: cut });
+    }
+  });
+
   it("closes a bad token, or none, with 4001 after the upgrade, which a browser sees", async () => {
     const [bad, none] = [await connect(`${url}/ws/lobby?token=bad`), await connect(`${url}/ws/lobby`)];
     expect([await bad.closed(), await none.closed()]).toMatchObject([{ code: 4001 }, { code: 4001 }]);
@@ -147,6 +159,16 @@ describe("/ws/:room with a token", () => {
     });
     expect(await answer.json()).toEqual({ order_id: "42", status: "sent" });
     expect(await ann.next()).toEqual({ type: "order_update", order_id: "42", status: "sent" });
+  });
+
+  it("takes an order's id as it was before it was put into a URL, and a query", async () => {
+    const post = async (path: string): Promise<unknown[]> => {
+      const body = JSON.stringify({ status: "sent", user_id: "7" });
+      const answer = await fetch(`${url.replace("ws", "http")}${path}`, { method: "POST", body });
+      return [answer.status, await answer.json()];
+    };
+    expect(await post("/orders/a%20b/status?notify=1")).toEqual([200, { order_id: "a b", status: "sent" }]);
+    expect(await post("/orders/%zz/status")).toEqual([404, {}]);
   });
 
   it.each([
@@ -173,13 +195,30 @@ describe("/ws/auth-first", () => {
     expect(await peer.next()).toEqual({ type: "auth_success" });
   });
 
-  it.each([{ type: "auth", token: "bad" }, { type: "hello" }, [1]])("tells %j an error, then 1008", async (first) => {
+  it.each([
+    ["a bad token", { type: "auth", token: "bad" }],
+    ["another message", { type: "hello" }],
+    ["a list", [1]],
+    ["what is no JSON", "not JSON"],
+    ["binary", Buffer.from([1])],
+  ])("tells %s an error, then 1008", async (_, first) => {
     const peer = await connect(`${url}/ws/auth-first`);
     await peer.next();
     peer.send(first);
     expect(await peer.next()).toMatchObject({ type: "error", message: expect.any(String) });
     expect(await peer.closed()).toMatchObject({ code: 1008 });
     await nothingLeft();
+  });
+
+  it("tells who is signed in that a message is no JSON, and stays", async () => {
+    const peer = await connect(`${url}/ws/auth-first`);
+    await peer.next();
+    peer.send({ type: "auth", token: signToken({ secret, user: "ann", expiresInMs: 60_000 }) });
+    await peer.next();
+    peer.send("not JSON");
+    expect(await peer.next()).toEqual({ type: "error", message: "Invalid JSON" });
+    peer.send({ text: "here" });
+    expect(await peer.next()).toEqual({ type: "message", user_id: "ann", data: { text: "here" } });
   });
 });
 

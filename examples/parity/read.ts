@@ -9,3 +9,21 @@ export async function readText(request: IncomingMessage, maxBytes: number): Prom
   }
   return body;
 }
+
+/** Undefined: it is no JSON. */
+export function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A segment of a path. Undefined: it is not encoded as one. */
+export function decoded(segment: string): string | undefined {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return undefined;
+  }
+}
