@@ -30,11 +30,6 @@ export class Broadcast<L extends Listener> implements Flushable {
     this.#delivered = delivered;
   }
 
-  /** Whether something was pushed that has not been flushed. */
-  get isCollecting(): boolean {
-    return this.#texts.length > 0;
-  }
-
   /** The listener gets what is pushed from now on. */
   add(listener: L): void {
     this.listeners.add(listener);

@@ -97,7 +97,7 @@ export class Room implements RoomListener, Replayed {
     this.#signals = new Broadcast(context.turn, true, context.counts.signalFrames);
     this.#watchers = new Broadcast(context.turn, false, context.counts.presence);
     const { slow } = kind;
-    if (slow !== "disconnect") this.#slow = new SlowReaders(this, slow, this.#stream, context.counts);
+    if (slow !== "disconnect") this.#slow = new SlowReaders(this, slow, this.#stream, context.turn, context.counts);
     this.presence = new Presence(name, context.presenceMembers, context.clock, {
       changed: (frame) => this.#watchers.push(encodeFrame(frame)),
       graceEnded: () => this.#checkEmpty(),

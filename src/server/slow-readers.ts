@@ -3,11 +3,12 @@ import { encodeFrame } from "../protocol/encode.ts";
 import type { Broadcast } from "./broadcast.ts";
 import type { Counts } from "./metrics/counts.ts";
 import type { Peer } from "./peer.ts";
+import type { Turn } from "./turn.ts";
 import { frameTexts } from "./wire.ts";
 
 /** What a waiting message costs beside its bytes: the bound is one of memory, however small the messages are. */
 const entryBytes = 256;
-/** A batch of so large a share of what may be pushed at once is looked at before it grows further. */
+/** Where a turn has collected so large a share of what may be pushed at once, members are looked at before it grows further. */
 const batchShare = 0.25;
 
 /** The room, as far as its slow readers need it. */
@@ -61,16 +62,18 @@ export class SlowReaders {
   readonly #room: SlowRoom;
   readonly #policy: "drop" | "latest";
   readonly #stream: Broadcast<Peer>;
+  readonly #turn: Turn;
   readonly #counts: Counts;
   readonly #lags: Map<Peer, Lag> = new Map();
-  /** Bytes of the batch that the stream collects in this turn, and of what of it the members were looked at for. */
-  #batchBytes = 0;
+  /** For how much of what the turn has collected the members were looked at, and how often it was flushed by then. */
   #lookedAtBytes = 0;
+  #lookedAtFlushes = 0;
 
-  constructor(room: SlowRoom, policy: "drop" | "latest", stream: Broadcast<Peer>, counts: Counts) {
+  constructor(room: SlowRoom, policy: "drop" | "latest", stream: Broadcast<Peer>, turn: Turn, counts: Counts) {
     this.#room = room;
     this.#policy = policy;
     this.#stream = stream;
+    this.#turn = turn;
     this.#counts = counts;
   }
 
@@ -130,20 +133,22 @@ export class SlowReaders {
   }
 
   /**
-   * What one turn brings into a room can be more than an outbox takes. So, before the batch grows that far, it is handed to
-   * those who have little room for it, and written: then it shows who is slow, and that is passed by from there on.
+   * What one turn brings, into this room and others, can be more than an outbox takes. So, before it grows that far for one
+   * of the members, it is written: then it shows who is slow, and that is passed by from there on.
    */
   #makeRoom(bytes: number): void {
-    if (!this.#stream.isCollecting) this.#batchBytes = this.#lookedAtBytes = 0;
-    this.#batchBytes += bytes;
-    for (const peer of this.#stream.listeners) {
-      const { outbox } = peer;
-      if (this.#batchBytes - this.#lookedAtBytes < outbox.shareBytes * batchShare) return;
-      if (outbox.waitingBytes + outbox.pushedBytes + this.#batchBytes < outbox.shareBytes * 2) continue;
-      this.#stream.settle(peer);
-      outbox.flush();
+    const turn = this.#turn;
+    turn.collectedBytes += bytes;
+    if (this.#lookedAtFlushes !== turn.flushes) this.#lookedAtBytes = 0;
+    this.#lookedAtFlushes = turn.flushes;
+    for (const { outbox } of this.#stream.listeners) {
+      if (turn.collectedBytes - this.#lookedAtBytes < outbox.shareBytes * batchShare) return;
+      if (outbox.waitingBytes + outbox.pushedBytes + turn.collectedBytes < outbox.shareBytes * 2) continue;
+      turn.flushNow();
+      turn.collectedBytes = bytes;
+      return;
     }
-    this.#lookedAtBytes = this.#batchBytes;
+    this.#lookedAtBytes = turn.collectedBytes;
   }
 
   #keep(peer: Peer, lag: Lag, event: string, { text, offset = 0, before = 0 }: Passing): void {

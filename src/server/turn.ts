@@ -22,6 +22,10 @@ export class Turn {
   #outboxes: Flushable[] = [];
   #scheduled = false;
   #restUntil = 0;
+  /** Bytes of messages since the last flush, in rooms that have a policy for slow readers: see `SlowReaders`. */
+  collectedBytes = 0;
+  /** How often it was flushed. */
+  flushes = 0;
 
   /** `now` is monotonic, in milliseconds. */
   constructor(now: () => number) {
@@ -36,6 +40,11 @@ export class Turn {
   addOutbox(outbox: Flushable): void {
     this.#outboxes.push(outbox);
     this.#schedule();
+  }
+
+  /** Before the turn's end, where more was collected than should be written at once. */
+  flushNow(): void {
+    this.#flushAll();
   }
 
   #schedule(): void {
@@ -61,6 +70,8 @@ export class Turn {
   };
 
   #flushAll(): void {
+    this.collectedBytes = 0;
+    this.flushes++;
     const broadcasts = this.#broadcasts;
     this.#broadcasts = [];
     for (const broadcast of broadcasts) broadcast.flush();

@@ -153,6 +153,31 @@ describe("a member that reads too slowly, in a room that drops", () => {
     expect(stream(slow).at(-1)).toBe("gap 40 slow");
   });
 
+  it.each(["drop", "latest"])(
+    "by %s is not cut by what one turn brings into many rooms, a little into each",
+    async (policy) => {
+      const at = await scene();
+      const [slow, quick] = [at.core.connect("ann", { outboxBytes }), at.core.connect("bob", { outboxBytes })];
+      const names = Array.from({ length: 20 }, (_, n) => `${policy}/${n}`);
+      for (const room of names) for (const peer of [slow, quick]) await at.says(peer, { type: "join", room });
+      slow.pipe.stall();
+      for (const room of [...names, ...names]) {
+        const { kind } = at.core.catalog.find(room)!;
+        const one = { room, kind, event: "e", from: undefined, except: undefined, key: undefined, handle: undefined };
+        void at.core.publisher.submit({ ...one, data: "x".repeat(15_000) });
+      }
+      await turnEnded(10);
+      expect(slow.overflows).toBe(0);
+      expect(quick.of("message")).toHaveLength(40);
+      await at.drain(slow);
+      const told = slow.frames.filter(({ type }) => type === "gap" || type === "skip" || type === "message");
+      const ends = new Map(
+        told.map(({ room, offset, cursor }) => [room, offset ?? Number(/\d+$/.exec(String(cursor)))]),
+      );
+      expect([...ends.values()]).toEqual(names.map(() => 2));
+    },
+  );
+
   it("that joins again is told where its stream stands, and then of the gap (P-24)", async () => {
     const at = await scene();
     const ann = await at.join("ann", "drop/1");
