@@ -65,6 +65,12 @@ describe("a user's token", () => {
     expect([told.status, told.json]).toMatchObject([403, { error: { code: "forbidden" } }]);
   });
 
+  it("whose check never ends is answered in time", async () => {
+    const { call } = await startApi({ auth: () => new Promise<never>(() => undefined), limits: { authWithinMs: 50 } });
+    const told = await call("GET", lobby, { as: "ann" });
+    expect([told.status, told.json]).toMatchObject([503, { error: { code: "unavailable" } }]);
+  });
+
   it("that cannot be checked now is worth another try", async () => {
     const { call, logged } = await startApi({ auth: () => Promise.reject(new Error("keys at 10.0.0.1 are down")) });
     const told = await call("GET", lobby, { as: "ann" });

@@ -1,7 +1,7 @@
 import type { Identity } from "../../server/auth/identity.ts";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isToken } from "../../protocol/names.ts";
-import type { Caller } from "../../server/index.ts";
+import { BackendUnavailable, type Caller } from "../../server/index.ts";
 import { badField, HttpError, unavailable } from "../errors.ts";
 import type { HttpRequest } from "../request.ts";
 import type { ApiHub } from "./route.ts";
@@ -16,11 +16,11 @@ export interface ApiKey {
 
 /** Tells on whose word a request is made. */
 export class Callers {
-  readonly #hub: Pick<ApiHub, "authenticate" | "calls">;
+  readonly #hub: Pick<ApiHub, "authenticate" | "calls" | "limits">;
   readonly #keys: readonly { readonly name: string; readonly hash: Buffer }[];
 
   /** Throws a TypeError on a key that no request could carry, without telling the key. */
-  constructor(hub: Pick<ApiHub, "authenticate" | "calls">, keys: readonly ApiKey[]) {
+  constructor(hub: Pick<ApiHub, "authenticate" | "calls" | "limits">, keys: readonly ApiKey[]) {
     this.#hub = hub;
     this.#keys = keys.map(({ name, key }) => {
       if (!/^[^\s,]+$/.test(key))
@@ -42,7 +42,9 @@ export class Callers {
     const { path, query, headers, address } = request;
     const facts = { path, query, headers, address };
     const ask = async (): Promise<Identity | undefined> => this.#hub.authenticate({ kind: "bearer", token }, facts);
-    const identity = await ask().catch((error: unknown) => Promise.reject(unavailable(error)));
+    const identity = await inTime(ask(), this.#hub.limits.authWithinMs).catch((error: unknown) =>
+      Promise.reject(unavailable(error)),
+    );
     if (identity === undefined) throw unauthorized();
     return { kind: "user", identity };
   }
@@ -58,6 +60,16 @@ export class Callers {
 
 function hashOf(bytes: Buffer): Buffer {
   return createHash("sha256").update(bytes).digest();
+}
+
+/** A check of the app's own that never ends must not hold its call, and what comes with it, for ever. */
+function inTime<T>(answer: Promise<T>, withinMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new BackendUnavailable(`the check of a token took more than ${withinMs} ms`);
+    timer = setTimeout(() => reject(error), withinMs);
+  });
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
 }
 
 function unauthorized(): HttpError {
