@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Engine, EngineContext } from "./engine.ts";
+import { nats, natsCluster } from "./nats.ts";
 import { redis, redisSentinel } from "./redis.ts";
 
 const none = (): Promise<never> => Promise.reject(new Error("there is no engine to break"));
@@ -38,4 +39,6 @@ export const engines: Readonly<Record<string, EngineKind>> = {
   lmdb: { nodes: 1, mostNodes: 1, start: (context) => Promise.resolve(lmdb(context)) },
   redis: { nodes: 3, mostNodes: 9, start: redis },
   "redis-sentinel": { nodes: 3, mostNodes: 9, start: redisSentinel },
+  nats: { nodes: 3, mostNodes: 9, start: nats },
+  "nats-cluster": { nodes: 3, mostNodes: 9, start: natsCluster },
 };

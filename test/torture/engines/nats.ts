@@ -1,0 +1,69 @@
+import { connect } from "@nats-io/transport-node";
+import { type NatsServer, startNats, startNatsCluster } from "../../support/engines/nats.ts";
+import type { FaultName, PlannedFault } from "../faults/schedule.ts";
+import { Link } from "../link.ts";
+import type { Engine } from "./engine.ts";
+
+const linkFaults: readonly FaultName[] = [
+  ...(["engine-cut", "engine-delay", "engine-lost-up", "engine-lost-down", "engine-half-open"] as const),
+];
+const nothing = (): Promise<void> => Promise.resolve();
+
+/** One NATS with JetStream, and a way to it for each node. A crash of it loses nothing; a deleted stream loses all. */
+export async function nats(): Promise<Engine> {
+  const server = await startNats();
+  const begin = async ({ fault }: PlannedFault): Promise<() => Promise<void>> => {
+    switch (fault) {
+      case "engine-flush":
+        await deleteStream(server);
+        return nothing;
+      case "engine-pause":
+        server.pause();
+        return () => Promise.resolve(server.resume());
+      case "engine-kill":
+        await server.kill();
+        return () => server.restart();
+      default:
+        throw new Error(`NATS has no ${fault}`);
+    }
+  };
+  return {
+    attach: async (node) => {
+      const link = new Link(() => ({ host: `127.0.0.1:${server.port}`, port: server.port }));
+      await link.open();
+      node.engineLinks.push(link);
+      return ["--backend", `nats://${link.address.host}`];
+    },
+    faults: [...linkFaults, "engine-flush", "engine-pause", "engine-kill"],
+    losing: ["engine-flush"],
+    begin,
+    end: () => server.stop(),
+  };
+}
+
+/** Three servers with three copies of all: one of them at a time is killed or paused, and nothing may be lost. */
+export async function natsCluster(): Promise<Engine> {
+  const cluster = await startNatsCluster(3);
+  const begin = async ({ fault, amount }: PlannedFault): Promise<() => Promise<void>> => {
+    const victim = cluster.servers[Math.floor(amount * cluster.servers.length)] ?? cluster.servers[0];
+    if (victim === undefined || (fault !== "engine-kill" && fault !== "engine-pause")) {
+      throw new Error(`the NATS cluster has no ${fault}`);
+    }
+    if (fault === "engine-kill") await victim.kill();
+    else victim.pause();
+    return fault === "engine-kill" ? () => victim.restart() : () => Promise.resolve(victim.resume());
+  };
+  return {
+    attach: () => Promise.resolve(["--backend", `${cluster.urls.join(",").replaceAll(",nats://", ",")}?replicas=3`]),
+    faults: ["engine-pause", "engine-kill"],
+    losing: [],
+    begin,
+    end: () => cluster.stop(),
+  };
+}
+
+async function deleteStream({ url }: NatsServer): Promise<void> {
+  const connection = await connect({ servers: url });
+  await connection.request("$JS.API.STREAM.DELETE.fanfare-log", "").catch(() => undefined);
+  await connection.close();
+}
