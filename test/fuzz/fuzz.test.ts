@@ -85,7 +85,7 @@ const faults: readonly { name: string; code: string; kinds: readonly Fault["kind
   },
   {
     name: "drops a neighbour",
-    code: `onMessage(() => { for (const { room } of hub.rooms({ prefix: "neighbour/" }).rooms) hub.user(room.slice(10)).disconnect(); });`,
+    code: `onMessage(async () => { for (const { room } of (await hub.rooms({ prefix: "neighbour/" })).rooms) hub.user(room.slice(10)).disconnect(); });`,
     kinds: ["neighbour"],
   },
   {

@@ -34,7 +34,7 @@ describe("a stream over a rate is told by itself, for an EventSource to come bac
     expect([refused.status, frame["code"]]).toEqual([200, "rate_limited"]);
     expect(retryMs).toBeGreaterThanOrEqual(50_000);
     await refused.ended();
-    expect(hub.room("a").connections()).toHaveLength(1);
+    expect(hub.room("a").here.connections).toHaveLength(1);
     const other = await ask(port, ["a"], { token: "bob" });
     await other.expect({ type: "welcome" });
   });
