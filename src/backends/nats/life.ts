@@ -1,4 +1,3 @@
-import { headers } from "@nats-io/transport-node";
 import { type BackendContext, BackendUnavailable } from "../backend.ts";
 import { newEpoch } from "../epoch.ts";
 import type { Api } from "./api.ts";
@@ -109,7 +108,7 @@ export class Life {
 
   /** Two nodes may write at once: the first one's word holds for both. */
   async #write(life: StreamLife, last = this.#recordSeq): Promise<void> {
-    const ack = await this.#api.publish(this.#names.life, JSON.stringify(life), headers(), last);
+    const ack = await this.#api.publishAfter(last, this.#names.life, JSON.stringify(life));
     if (ack.kind === "kept") {
       this.#recordSeq = ack.seq;
       this.#current = life;

@@ -176,13 +176,17 @@ export class Link {
   async flush(): Promise<void> {
     const connection = this.#connection;
     if (connection === undefined || this.#isClosed) throw new BackendUnavailable("the nats backend is not open");
+    let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      const timer = setTimeout(() => reject(new BackendUnavailable("NATS did not answer")), this.waitMs);
-      timer.unref();
+      timer = setTimeout(() => reject(new Error("timeout")), this.waitMs);
     });
-    await Promise.race([connection.flush(), late]).catch((error: unknown) => {
+    try {
+      await Promise.race([connection.flush(), late]);
+    } catch (error) {
       throw new BackendUnavailable(`NATS did not answer: ${messageOf(error)}`, { cause: error });
-    });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** A cluster that has just been started has no leader yet. */

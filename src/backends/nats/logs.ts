@@ -158,13 +158,13 @@ export class Logs {
       const lifetimeMs = this.lifetimeMs(room);
       const isForgotten = age > lifetimeMs && (age === Infinity || !this.#isWatched(room.name));
       if (stored?.stamp === undefined || isForgotten) {
-        const born = await this.#mark(room, { life: newEpoch(), head: 0, last: stored?.seq ?? 0 });
+        const born = await this.#mark(room, { life: newEpoch(), head: 0, last: stored?.seq ?? 0, attempt });
         if (born !== undefined && stored !== undefined) this.#purgeBefore(room, born.seq);
         if (born !== undefined) return born;
       } else {
         const head = headOf(stored.seq, stored.stamp);
         if (age <= lifetimeMs / 2) return this.#learn(room, stored.seq, stored.stamp);
-        const marked = await this.#mark(room, { life: stored.stamp.life, head, last: stored.seq });
+        const marked = await this.#mark(room, { life: stored.stamp.life, head, last: stored.seq, attempt });
         if (marked !== undefined) return marked;
       }
     }
@@ -197,7 +197,7 @@ export class Logs {
   /** undefined: another message was there first. */
   async #mark(
     room: RoomRef,
-    { life, head, last }: { life: string; head: number; last: number },
+    { life, head, last, attempt }: { life: string; head: number; last: number; attempt: number },
   ): Promise<Top | undefined> {
     const { api, names, context } = this.#engine;
     await this.#engine.streams.hold({ logMs: this.lifetimeMs(room) });
@@ -208,8 +208,16 @@ export class Logs {
       at: context.now(),
       head,
     };
-    const ack = await api.publish(names.logOf(room.name), "", stampHeaders(stamp, newEpoch()), last);
-    return ack.kind === "kept" ? this.#learn(room, ack.seq, stamp) : undefined;
+    const subject = names.logOf(room.name);
+    // Two births are one; where all was purged by hand since the last one, the second try's id is another.
+    const id = `${subject}.${last}.${Math.floor(attempt / 3)}`;
+    const ack = await api.publishAfter(last, subject, "", stampHeaders(stamp, id));
+    if (ack.kind === "lost") return undefined;
+    // A cluster may let a message in between.
+    const between = head === 0 ? [] : await api.shape(names.log, subject, last + 1);
+    const newest = between.findLast((each) => each.seq < ack.seq && each.stamp?.kind === "entry");
+    if (newest === undefined) return this.#learn(room, ack.seq, stamp);
+    return this.#mark(room, { life, head: newest.seq, last: ack.seq, attempt });
   }
 
   #purgeBefore(room: RoomRef, seq: number): void {

@@ -1,4 +1,3 @@
-import { headers } from "@nats-io/transport-node";
 import { BackendUnavailable } from "../backend.ts";
 import type { Stored } from "./api.ts";
 import { type Engine, untilDone } from "./engine.ts";
@@ -93,7 +92,7 @@ export class Records {
   /** Whether it was this call that removed it. */
   async #remove({ stream, subject, stored }: Found): Promise<boolean> {
     const { api } = this.#engine;
-    const ack = await api.publish(subject, "", headers(), stored.seq);
+    const ack = await api.publishAfter(stored.seq, subject, "");
     if (ack.kind === "lost") return false;
     // The word that it was taken has done its work as soon as the stream has it.
     api.deleteMessage(stream, ack.seq).catch(() => undefined);

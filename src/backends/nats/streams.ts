@@ -8,6 +8,8 @@ const nsPerMs = 1_000_000;
 const hourMs = 3_600_000;
 /** Facts and keys that live longer than this stand in a stream of their own, so that those that do not can go. */
 export const briefMs: number = hourMs;
+/** One who read a record may be as late as this with taking it. */
+const takeMs = 2 * 60_000;
 /** What an int64 of nanoseconds cannot hold is kept for ever. */
 const longestMs = 100 * 366 * 86_400_000;
 
@@ -129,7 +131,7 @@ export class Streams {
         subjects: [this.#names.briefSubjects()],
         max_msgs_per_subject: 1,
         max_age: nanoseconds(briefMs + 60_000),
-        duplicate_window: nanoseconds(1_000),
+        duplicate_window: nanoseconds(takeMs),
       },
       {
         ...common,
@@ -137,7 +139,7 @@ export class Streams {
         subjects: [this.#names.lastingSubjects()],
         max_msgs_per_subject: 1,
         max_age: nanoseconds(lastingMs),
-        duplicate_window: nanoseconds(1_000),
+        duplicate_window: nanoseconds(takeMs),
       },
     ];
   }
