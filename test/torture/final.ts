@@ -1,9 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { JsonObject } from "../../src/protocol/json.ts";
-import { rooms, type Cast } from "./actors/cast.ts";
 import { call } from "./actors/http.ts";
 import type { Engine } from "./engines/engine.ts";
-import type { TortureNode } from "./node.ts";
 import type { Kept } from "./records.ts";
 import type { World } from "./world.ts";
 
@@ -12,27 +10,38 @@ const pollMs = 200;
 const mostPages = 1_000;
 const leftWithinMs = 20_000;
 
+/** All that is known of a node here: by its name the world finds the way to it. */
+interface Named {
+  readonly name: string;
+}
+
+/** Who should be where. */
+export interface Present {
+  readonly rooms: readonly string[];
+  users(room: string): readonly string[];
+}
+
 /** What is to be zero at a node when all have gone. */
 const gauges = ["fanfare_connections", "fanfare_rooms", "fanfare_members", "fanfare_outbox_bytes"] as const;
 
 /** Asks every node who is there until all say what is true, or the time is over; the last answers are recorded. */
 export async function presenceReads(
   world: World,
-  nodes: readonly TortureNode[],
-  cast: Cast,
+  nodes: readonly Named[],
+  { rooms, users }: Present,
   untilMs: number,
 ): Promise<void> {
-  const truth = new Map(rooms.map((room) => [room as string, cast.users(room)]));
+  const truth = new Map(rooms.map((room) => [room, users(room)]));
   for (;;) {
     const found = await Promise.all(nodes.flatMap((node) => rooms.map((room) => membersOf(world, node.name, room))));
-    const isTrue = found.every(({ room, users }) => users.join() === truth.get(room)?.join());
+    const isTrue = found.every((one) => one.users.join() === truth.get(one.room)?.join());
     if (!isTrue && world.recorder.now() < untilMs) {
       await wait(pollMs);
       continue;
     }
     // What watchers are told comes at the same time, by another way.
     await wait(pollMs);
-    for (const [room, users] of truth) world.recorder.add({ kind: "truth", room, users });
+    for (const [room, there] of truth) world.recorder.add({ kind: "truth", room, users: there });
     for (const one of found) world.recorder.add({ kind: "there", ...one });
     return;
   }
@@ -52,13 +61,18 @@ async function membersOf(world: World, node: string, room: string): Promise<Memb
 }
 
 /** The whole log of each room, from each node and from the engine. */
-export async function finalReads(world: World, nodes: readonly TortureNode[], engine: Engine): Promise<void> {
+export async function finalReads(
+  world: World,
+  nodes: readonly Named[],
+  rooms: readonly string[],
+  engine?: Pick<Engine, "log">,
+): Promise<void> {
   for (const room of rooms) {
     for (const { name } of nodes) {
       const kept = await logFrom(world, name, room);
       world.recorder.add({ kind: "kept", ...kept });
     }
-    const own = await engine.log?.(room);
+    const own = await engine?.log?.(room);
     if (own !== undefined) {
       const entries = own.entries.map(({ offset, prev, body }) => ({
         offset,
@@ -101,12 +115,7 @@ export function idOf(message: JsonObject): string {
 }
 
 /** Waits until nothing is left anywhere, or the time is over; the last counts are recorded. */
-export async function leftOvers(
-  world: World,
-  nodes: readonly TortureNode[],
-  engine: Engine,
-  graceMs: number,
-): Promise<void> {
+export async function leftOvers(world: World, nodes: readonly Named[], engine: Engine, graceMs: number): Promise<void> {
   const untilMs = world.recorder.now() + graceMs + leftWithinMs;
   for (;;) {
     const counts = await Promise.all(nodes.map((node) => countsOf(world, node.name)));

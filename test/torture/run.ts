@@ -5,6 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { randomFrom } from "../support/random.ts";
 import { Cast, rooms } from "./actors/cast.ts";
 import type { Device } from "./actors/device.ts";
+import { headWithinMs } from "./check/index.ts";
 import type { Engine } from "./engines/engine.ts";
 import { engines } from "./engines/index.ts";
 import { doings, type Undo } from "./faults/do.ts";
@@ -44,8 +45,6 @@ const sampleMs = 1_000;
 /** A connection that nobody told of its end is found dead within the silence; then it comes back. */
 const backWithinMs = silenceMs + 18_000;
 const drainWithinMs = 30_000;
-/** Invariant 9: the position check, and 2 s. */
-export const headWithinMs = 7_000;
 /** A lease (15 s) and its sweep. */
 const presenceWithinMs = 20_000 + graceMs;
 
@@ -121,8 +120,9 @@ class Run {
     this.recorder.add({ kind: "mark", mark: "back", who: cast.away });
     await this.#lastWords(cast);
     await this.#quiet(cast);
-    await presenceReads(this.#world(), this.#nodes, cast, healedAt + presenceWithinMs);
-    await finalReads(this.#world(), this.#nodes, this.#started(this.#engine));
+    const present = { rooms, users: (room: string) => cast.users(room) };
+    await presenceReads(this.#world(), this.#nodes, present, healedAt + presenceWithinMs);
+    await finalReads(this.#world(), this.#nodes, rooms, this.#started(this.#engine));
     await cast.end();
     this.recorder.add({ kind: "mark", mark: "gone" });
     await leftOvers(this.#world(), this.#nodes, this.#started(this.#engine), graceMs);

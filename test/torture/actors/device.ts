@@ -47,6 +47,7 @@ export class Device {
   #count = 0;
   #timer: NodeJS.Timeout | undefined;
   #silence: NodeJS.Timeout | undefined;
+  #retryMs: number | undefined;
   #isStopped = false;
   #isStalled = false;
 
@@ -139,9 +140,11 @@ export class Device {
         this.#lost();
         // P-61: after these a client stops.
         if (code === 4001 || code === 4003) this.#world.refused(this);
-        this.#again();
+        // P-53: who was told of the end comes back when it was told to.
+        this.#again(code === 1012 ? this.#retryMs : undefined);
       },
     });
+    this.#retryMs = undefined;
     this.#connection = socket;
     this.#heard();
     for (const { room, presence } of this.#options.rooms) {
@@ -174,6 +177,9 @@ export class Device {
         this.#move(room, frame["cursor"]);
         this.#joined.add(room);
         if (this.isWhole) this.#options.whole?.();
+        break;
+      case "drain":
+        this.#retryMs = Number(frame["retry_after_ms"]);
         break;
       case "gap":
         this.#move(room, frame["cursor"]);

@@ -152,9 +152,8 @@ export function checkHeads({ records, streams, kept }: Story, withinMs: number):
   if (quiet === undefined) return [violation(9, "the run did not come to its end")];
   const found: Violation[] = [];
   if (quiet.who !== undefined) found.push(violation(9, `never answered: ${quiet.who.join(", ")}`, quiet));
-  const back = marks.find(({ mark }) => mark === "back");
-  if (back?.who !== undefined && back.who.length > 0) {
-    found.push(violation(9, `not back in their rooms after all was healed: ${back.who.join(", ")}`, back));
+  for (const back of marks.filter(({ mark, who }) => mark === "back" && who !== undefined && who.length > 0)) {
+    found.push(violation(9, `not back in their rooms after all was healed: ${back.who?.join(", ") ?? ""}`, back));
   }
   const until = quiet.at + withinMs;
   const [log] = kept;
