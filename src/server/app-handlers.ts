@@ -13,9 +13,18 @@ export interface AppHandlersContext {
   readonly tracing: Tracing | undefined;
 }
 
+type HandlerName = "authorize" | "join" | "leave" | "publish";
+
 /** A handler of the app did not end in time. Its request fails as if it had thrown; what it still does counts for nothing. */
 export class HandlerTimeout extends Error {
   override readonly name = "HandlerTimeout";
+  /** Which handler it was, for the log: a request can run several. */
+  readonly code: HandlerName;
+
+  constructor(handler: HandlerName, afterMs: number) {
+    super(`the handler ${handler} took more than ${afterMs} ms`);
+    this.code = handler;
+  }
 }
 
 /** Runs the app's handlers, none of them for ever: behind one wait the later requests of its room (P-6). */
@@ -31,7 +40,7 @@ export class AppHandlers {
    * then. `late` is called where it has come to a good end after that.
    */
   run<Context extends object, T>(
-    name: "authorize" | "join" | "leave" | "publish",
+    name: HandlerName,
     context: Context,
     handler: (context: Context & { readonly signal: AbortSignal }) => T | Promise<T>,
     late?: () => void,
@@ -51,7 +60,7 @@ export class AppHandlers {
     const answer = traced(this.#context.tracing, "fanfare.handler", facts, () => {
       const found = handler(handed);
       if (!isLater(found)) return found;
-      return this.#inTime(found, (error) => {
+      return this.#inTime(name, found, (error) => {
         timeout = error;
         controller?.abort(error);
         void afterwards(found, late);
@@ -66,11 +75,11 @@ export class AppHandlers {
     this.#context.logger.error({ ...facts, err: error }, "a handler failed");
   }
 
-  #inTime<T>(found: PromiseLike<T>, expired: (error: HandlerTimeout) => void): Promise<T> {
+  #inTime<T>(name: HandlerName, found: PromiseLike<T>, expired: (error: HandlerTimeout) => void): Promise<T> {
     const { clock, limits, counts } = this.#context;
     return new Promise((resolve, reject) => {
       const timer = clock.setTimeout(() => {
-        const error = new HandlerTimeout(`a handler took more than ${limits.handlerMs} ms`);
+        const error = new HandlerTimeout(name, limits.handlerMs);
         counts.handlerTimeouts++;
         expired(error);
         reject(error);

@@ -136,7 +136,11 @@ export class Entrances {
   /** A server of its own: nothing but sockets and streams. `port` 0 or absent: any free one. */
   async listen({ port = 0, host = "127.0.0.1" }: { port?: number; host?: string } = {}): Promise<Listening> {
     await this.#context.start();
-    const server = makeHttpServer((_request, response) => response.writeHead(404).end());
+    const server = makeHttpServer((request, response) => {
+      // P-15. On a server of the app's own, plain requests for an endpoint's path are the app's.
+      if (this.#endpoints.owns(request)) respondRefusal(response, this.#refused(refusePlainRequest(request)));
+      else response.writeHead(404).end();
+    });
     this.attach(server);
     this.#servers.add(server);
     await new Promise<void>((resolve, reject) => {

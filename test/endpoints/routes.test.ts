@@ -42,6 +42,14 @@ describe("a route", () => {
     await hub.close();
   });
 
+  it("tells a plain request what to ask for, where no app is there to answer (P-15)", async () => {
+    const { hub, port } = await serve();
+    hub.endpoint("/chat/:room", () => undefined);
+    const answer = await fetch(`http://127.0.0.1:${port}/chat/lobby`);
+    expect([answer.status, answer.headers.get("upgrade")]).toEqual([426, "websocket"]);
+    expect((await fetch(`http://127.0.0.1:${port}/chat`)).status).toBe(404);
+  });
+
   it("refuses a path that is malformed, and one that does not exist", async () => {
     const { hub, port } = await serve();
     hub.endpoint("/chat/:room", () => undefined);

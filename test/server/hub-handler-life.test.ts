@@ -83,7 +83,10 @@ describe("a handler that does not end", () => {
 
   it.each(["authorize", "join"] as const)("(%s) lets nobody in, and other rooms do not wait", async (name) => {
     const clock = new FakeClock();
-    const { hub, connect } = await serve({ limits: { handlerMs: 1_000 } }, { clock });
+    const logged: object[] = [];
+    const ignore = (): void => undefined;
+    const logger = { debug: ignore, info: ignore, warn: ignore, error: (facts: object) => void logged.push(facts) };
+    const { hub, connect } = await serve({ limits: { handlerMs: 1_000 }, logger }, { clock });
     hub.on("**", { [name]: ({ room }: { room: string }) => (room === "stuck" ? forever() : true) });
     const ann = await connect("ann");
     ann.send({ type: "join", id: "1", room: "stuck" });
@@ -92,6 +95,8 @@ describe("a handler that does not end", () => {
     clock.advance(1_000);
     await ann.expect({ type: "error", re: "1", code: "internal" });
     expect(hub.counts().rooms).toBe(1);
+    // Which of them it was: both are run for a join.
+    expect(logged).toMatchObject([{ request: "join", err: { type: "HandlerTimeout", code: name } }]);
   });
 
   it("costs a call over HTTP no longer either", async () => {
