@@ -88,6 +88,11 @@ export interface BackendPromises {
 export interface BackendContext {
   /** Milliseconds since 1970 (P-5). */
   readonly now: () => number;
+  /**
+   * The same, but it does not jump while the process lives: for what expires (keys, facts). Absent: `now`. The age of
+   * messages follows `now`, by which they were dated.
+   */
+  readonly steadyNow?: () => number;
   readonly log: (level: "info" | "warn" | "error", message: string, facts?: Record<string, unknown>) => void;
 }
 

@@ -17,3 +17,9 @@ export function systemClock(): Clock {
     clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
   };
 }
+
+/** What the wall clock shows now, and goes on from there by the other one: it does not jump when somebody sets the time. */
+export function steadyNow({ now, monotonic }: Pick<Clock, "now" | "monotonic">): () => number {
+  const offsetMs = now() - monotonic();
+  return () => Math.round(offsetMs + monotonic());
+}

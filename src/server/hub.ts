@@ -12,7 +12,7 @@ import { createTickets, type Tickets } from "./auth/tickets.ts";
 import { AppHandlers } from "./app-handlers.ts";
 import { Calls } from "./calls.ts";
 import { Catalog } from "./catalog.ts";
-import { systemClock, type Clock } from "./clock.ts";
+import { steadyNow, systemClock, type Clock } from "./clock.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { Nodes } from "./cluster/nodes.ts";
 import type { RoomsPage, RoomsQuery } from "./cluster/operations.ts";
@@ -177,6 +177,7 @@ export class Hub<C extends Contract = Contract> {
     try {
       await this.#backend.open({
         now: this.#clock.now,
+        steadyNow: steadyNow(this.#clock),
         log: (level, message, facts = {}) => this.#logger[level](facts, message),
       });
       await this.#nodes.start();

@@ -159,9 +159,10 @@ class LmdbBackend implements Backend {
       (error) => void (this.#recovering ??= this.#recover(error)),
     );
     const rooms = new Rooms(this.#store, context);
-    const facts = new Facts(this.#store, writer, context.now);
+    const { now, steadyNow = now } = context;
+    const facts = new Facts(this.#store, writer, steadyNow);
     const log = new Log(rooms, writer, context);
-    const sweep = new Sweep(this.#store, rooms, facts, log, context.now);
+    const sweep = new Sweep(this.#store, rooms, facts, log, { now, steadyNow });
     const timer = setInterval(() => this.#sweep(), sweepEveryMs).unref();
     return { context, lock, writer, rooms, facts, sweep, timer, log };
   }

@@ -128,14 +128,18 @@ export class Log {
     return this.#inTurn(room, writes, tell, settled);
   }
 
+  #steadyNow(): number {
+    return (this.#context.steadyNow ?? this.#context.now)();
+  }
+
   #key(room: Room, at: Buffer): KeyRecord | undefined {
-    return this.#keysUnderWay.get(textOf(at)) ?? room.key(at, this.#context.now());
+    return this.#keysUnderWay.get(textOf(at)) ?? room.key(at, this.#steadyNow());
   }
 
   /** Gives the function to call when the append is settled. */
   #keepKey(room: Room, offset: number, key: KeyRef & KeyFacts, writes: Write[]): () => void {
     const { fingerprint, resultJson, dedupeMs } = key;
-    const record = { until: clampTime(this.#context.now() + dedupeMs), offset, fingerprint, resultJson };
+    const record = { until: clampTime(this.#steadyNow() + dedupeMs), offset, fingerprint, resultJson };
     const at = placeOf(room, key);
     writes.push(
       { key: at, value: encodeKey(at, record) },

@@ -34,22 +34,25 @@ export interface SweepStep {
   readonly isBehind: boolean;
 }
 
+/** By which messages age, and by which keys expire. */
+type SweepClock = Required<Pick<BackendContext, "now" | "steadyNow">>;
+
 /** Finds what nobody asks for any more: expired keys and facts, messages too old, rooms with nothing left. */
 export class Sweep {
   readonly #store: Store;
   readonly #rooms: Rooms;
   readonly #facts: Facts;
   readonly #log: Log;
-  readonly #now: BackendContext["now"];
+  readonly #clock: SweepClock;
   /** Where the walk over the rooms goes on. */
   #after = "";
 
-  constructor(store: Store, rooms: Rooms, facts: Facts, log: Log, now: BackendContext["now"]) {
+  constructor(store: Store, rooms: Rooms, facts: Facts, log: Log, clock: SweepClock) {
     this.#store = store;
     this.#rooms = rooms;
     this.#facts = facts;
     this.#log = log;
-    this.#now = now;
+    this.#clock = clock;
   }
 
   step(): SweepStep {
@@ -61,7 +64,7 @@ export class Sweep {
   }
 
   #expireKeys(writes: Write[]): boolean {
-    const now = this.#now();
+    const now = this.#clock.steadyNow();
     let done = 0;
     for (const { key: expiry } of this.#store.range(keysExpiredAt(now), mostKeys)) {
       const key = keyOfExpiry(expiry);
@@ -103,8 +106,8 @@ export class Sweep {
       this.#after = name;
       const room = this.#rooms.held(name);
       if (room === undefined || room.isGone) continue;
-      room.trim(writes, this.#now(), mostEntriesARoom);
-      if (!room.isVacant(this.#now())) continue;
+      room.trim(writes, this.#clock.now(), mostEntriesARoom);
+      if (!room.isVacant(this.#clock.now())) continue;
       this.#rooms.forget(room, writes);
       forgotten.push(room);
     }

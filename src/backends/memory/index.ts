@@ -89,15 +89,20 @@ class MemoryBackend implements Backend {
   }
 
   async set(key: string, value: string, ttlMs: number): Promise<void> {
-    this.#facts.set(key, value, this.#opened().now() + ttlMs);
+    this.#facts.set(key, value, this.#steadyNow() + ttlMs);
   }
 
   get(key: string): string | undefined {
-    return this.#facts.get(key, this.#opened().now());
+    return this.#facts.get(key, this.#steadyNow());
   }
 
   async take(key: string): Promise<string | undefined> {
-    return this.#facts.take(key, this.#opened().now());
+    return this.#facts.take(key, this.#steadyNow());
+  }
+
+  #steadyNow(): number {
+    const { now, steadyNow = now } = this.#opened();
+    return steadyNow();
   }
 
   #opened(): BackendContext {
@@ -124,7 +129,7 @@ class MemoryBackend implements Backend {
   }
 
   #sweep(): void {
-    this.#facts.sweep(this.#opened().now());
+    this.#facts.sweep(this.#steadyNow());
     this.#sweeping ??= this.#rooms.entries();
     for (let i = 0; i < roomsASweep; i++) {
       const next = this.#sweeping.next();

@@ -37,7 +37,7 @@ export class MemoryRoom {
   expire(): boolean {
     const now = this.#context.now();
     this.#log.dropBefore(now - this.#keep.ms);
-    this.#keys.dropExpired(now);
+    this.#keys.dropExpired(this.#steadyNow());
     const empty = this.#log.head === this.#log.trimmed && this.#keys.size === 0 && this.#listeners.size === 0;
     return empty && now - this.#usedAt >= lingerMs;
   }
@@ -50,7 +50,7 @@ export class MemoryRoom {
   }
 
   find(key: KeyRef): Found | undefined {
-    const kept = this.#keys.get(key, this.#context.now());
+    const kept = this.#keys.get(key, this.#steadyNow());
     if (kept === undefined) return undefined;
     return { epoch: this.epoch, offset: kept.offset, fingerprint: kept.fingerprint, resultJson: kept.resultJson };
   }
@@ -62,10 +62,9 @@ export class MemoryRoom {
         return found.fingerprint === key.fingerprint ? { kind: "duplicate", ...found } : { kind: "conflict" };
       }
     }
-    const now = this.#context.now();
-    this.#log.dropBefore(now - this.#keep.ms);
+    this.#log.dropBefore(this.#context.now() - this.#keep.ms);
     const kept = this.#log.append(entry, this.#keep);
-    if (key !== undefined) this.#keys.set(key, kept.offset, now);
+    if (key !== undefined) this.#keys.set(key, kept.offset, this.#steadyNow());
     this.#listeners.appended(kept, this.#context.log);
     return { kind: "kept", epoch: this.epoch, offset: kept.offset };
   }
@@ -95,6 +94,10 @@ export class MemoryRoom {
       this.#usedAt = this.#context.now();
     };
     return { state, sync: () => Promise.resolve(this.state()), others: () => Promise.resolve(0), close };
+  }
+
+  #steadyNow(): number {
+    return (this.#context.steadyNow ?? this.#context.now)();
   }
 
   relay(text: string): void {

@@ -14,6 +14,15 @@ function wasLost({ faults, begun }: Story, fromMs: number, toMs: number): boolea
   return faults.some(({ fault, beganAt }) => begun.losing.includes(fault) && beganAt >= fromMs && beganAt <= toMs);
 }
 
+/** A revocation that is dated by a wrong clock may lie before the tokens of its user. The clock is right a second later. */
+function hasWrongTime({ faults }: Story, calledAt: number, answeredAt: number): boolean {
+  return wasTouched(faults, (fault) => fault === "clock", {
+    node: undefined,
+    fromMs: calledAt - 2_000,
+    toMs: answeredAt,
+  });
+}
+
 /**
  * 11: nothing that was published after a revocation was answered reaches the user, and its tokens from before it open
  * nothing. Where the node could not be reached then, from when it could.
@@ -33,6 +42,7 @@ export function checkRevoked(story: Story): Violation[] {
     for (const { connection, steps } of streams) {
       if (connection.opened.user !== user || connection.opened.tokenAt > answered.at) continue;
       if (wasLost(story, called.at, connection.opened.at)) continue;
+      if (connection.opened.at > answered.at && hasWrongTime(story, called.at, answered.at)) continue;
       const late = steps.find(({ id, record }) => {
         const asked = id === undefined ? undefined : publishes.get(id)?.attempts[0]?.asked;
         return asked !== undefined && asked.at > answered.at && !mayBeLate(connection.opened.node, record.at);
@@ -44,6 +54,7 @@ export function checkRevoked(story: Story): Violation[] {
     for (const { opened } of connections.values()) {
       if (opened.user !== user || opened.tokenAt > answered.at || opened.at < answered.at) continue;
       if (wasLost(story, called.at, opened.at)) continue;
+      if (hasWrongTime(story, called.at, answered.at)) continue;
       const welcome = welcomes.find((record) => record.connection === opened.connection);
       if (welcome === undefined || mayBeLate(opened.node, welcome.at)) continue;
       found.push(violation(11, `${opened.actor} was let in with a revoked token`, called, answered, opened, welcome));

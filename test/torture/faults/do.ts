@@ -17,11 +17,7 @@ export interface Victims {
 export type Undo = () => void | Promise<void>;
 
 const nothing: Undo = () => undefined;
-/**
- * Less than keys of publishes are remembered for (5 minutes): on memory and LMDB their expiry follows the wall clock, so that a
- * longer jump forward lets a repeat be kept twice. docs/proof.md names it.
- */
-const mostClockJumpMs = 240_000;
+const mostClockJumpMs = 3_600_000;
 /** Of a busy node: it runs for this long, then does not for up to that long, again and again. */
 const busyMs = { goes: 15, stops: 120 } as const;
 
