@@ -8,11 +8,16 @@ import {
   type RoomSpec,
   type SlowPolicy,
 } from "../protocol/contract.ts";
+import { encodeJson } from "../protocol/encode.ts";
 import type { Issue } from "../protocol/frames.ts";
+import type { Json } from "../protocol/json.ts";
 import { isPersonalRoom } from "../protocol/names.ts";
 import type { RoomHandlers } from "./handlers.ts";
 import { aBackendWithLog } from "./options.ts";
 import { Refused } from "./refused.ts";
+
+/** A member's presence data is sent to everyone in the room, and a list of 200 has to fit an outbox. */
+const maxPresenceBytes = 4_096;
 
 /** What the contract and the app say of one room. */
 export interface RoomKind {
@@ -109,4 +114,13 @@ function toIssue(issue: StandardSchemaV1.Issue): Issue {
     return typeof key === "number" ? key : String(key);
   });
   return path === undefined ? { message: issue.message } : { message: issue.message, path };
+}
+
+/** Rejects with `Refused` where the room's spec refuses the data, or where it is too large. */
+export async function checkPresence(kind: RoomKind, given: Json): Promise<Json> {
+  const data = await validate(kind.spec.presence, given);
+  if (Buffer.byteLength(encodeJson(data)) > maxPresenceBytes) {
+    throw new Refused("invalid_data", `presence data is at most ${maxPresenceBytes} bytes of JSON`);
+  }
+  return data as Json;
 }

@@ -1,4 +1,5 @@
-import type { ExpelReason, Requester } from "./requests.ts";
+import type { ExpelReason } from "./joins.ts";
+import type { Requester } from "./requester.ts";
 import type { Room } from "./room.ts";
 
 /** Whoever is connected to this node, over a socket or a stream (P-70), as its registry, the app and the drain see it. */

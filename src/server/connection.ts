@@ -4,7 +4,7 @@ import { closeCodes, leavesAtOnce } from "../protocol/codes.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { Connected } from "./connected.ts";
 import { Outbox, type OutboxOwner } from "./outbox.ts";
-import type { ExpelReason } from "./requests.ts";
+import type { ExpelReason } from "./joins.ts";
 import type { Room } from "./room.ts";
 import type { Session } from "./session.ts";
 import type { SessionPeer } from "./session-context.ts";

@@ -28,7 +28,7 @@ import {
 import type { EndpointSocket } from "./endpoints/socket.ts";
 import { refOf, type Published, type Submitted } from "./publisher.ts";
 import { Refused } from "./refused.ts";
-import type { RequestContext } from "./requests.ts";
+import type { RequestContext } from "./requester.ts";
 import { messageFacts, tracedPublish } from "./traced.ts";
 
 export interface HandleContext extends RequestContext, FollowContext {

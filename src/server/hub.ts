@@ -32,7 +32,7 @@ import { Counts } from "./metrics/counts.ts";
 import { makeAddressOf, type AddressOf } from "./proxies.ts";
 import { RateLimits } from "./rate-limits.ts";
 import { Publisher } from "./publisher.ts";
-import type { RequestContext } from "./requests.ts";
+import type { RequestContext } from "./requester.ts";
 import { Rooms } from "./rooms.ts";
 import { Turn } from "./turn.ts";
 

@@ -1,3 +1,4 @@
+import { encodeFrame } from "../protocol/encode.ts";
 import type { ErrorCode } from "../protocol/codes.ts";
 import type { Issue } from "../protocol/frames.ts";
 
@@ -17,4 +18,17 @@ export class Refused extends Error {
     this.issues = details.issues;
     this.retryAfterMs = details.retryAfterMs;
   }
+}
+
+/** P-3: `re` where the request had an id; `room` where it named one. */
+export function errorFrame(refused: Refused, frame: { id?: string | undefined; room?: string }): string {
+  return encodeFrame({
+    type: "error",
+    ...(frame.id !== undefined && { re: frame.id }),
+    ...(frame.room !== undefined && { room: frame.room }),
+    code: refused.code,
+    message: refused.message,
+    ...(refused.retryAfterMs !== undefined && { retry_after_ms: refused.retryAfterMs }),
+    ...(refused.issues !== undefined && { issues: refused.issues }),
+  });
 }

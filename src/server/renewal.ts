@@ -2,8 +2,7 @@ import { BackendUnavailable } from "../backends/backend.ts";
 import { closeCodes } from "../protocol/codes.ts";
 import { encodeFrame } from "../protocol/encode.ts";
 import type { AuthFrame, Right } from "../protocol/frames.ts";
-import { Refused } from "./refused.ts";
-import { errorFrame } from "./requests.ts";
+import { errorFrame, Refused } from "./refused.ts";
 import type { Room } from "./room.ts";
 import type { SessionContext, SessionPeer } from "./session-context.ts";
 

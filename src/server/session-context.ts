@@ -1,6 +1,7 @@
 import type { Identity } from "./auth/identity.ts";
 import type { Logger } from "./options.ts";
-import type { RequestContext, Requester, Requests } from "./requests.ts";
+import type { RequestContext, Requester } from "./requester.ts";
+import type { Requests } from "./requests.ts";
 
 /** What all sessions of a hub share. */
 export interface SessionContext extends RequestContext {

@@ -5,9 +5,9 @@ import type { ClientFrame, PingFrame, PublishFrame, RoomRequest } from "../proto
 import { parseClientFrame, type Refusal } from "../protocol/parse.ts";
 import { Lanes, type Answer, type Task } from "./lanes.ts";
 import { Rate } from "./rate.ts";
-import { Refused } from "./refused.ts";
+import { errorFrame, Refused } from "./refused.ts";
 import { Renewal, type RenewalEvents } from "./renewal.ts";
-import { errorFrame, type ExpelReason } from "./requests.ts";
+import type { ExpelReason } from "./joins.ts";
 import type { Room } from "./room.ts";
 import type { SessionContext, SessionPeer } from "./session-context.ts";
 
@@ -73,13 +73,13 @@ export class Session implements RenewalEvents {
 
   /** Ends a membership from the server's side; `left` is the room's last frame. */
   expel(room: Room, reason: ExpelReason = "forbidden"): void {
-    this.#logLeave(this.#context.requests.expel(this.#peer, room, reason));
+    this.#logLeave(this.#context.requests.joins.expel(this.#peer, room, reason));
   }
 
   /** The connection is gone: its rooms are left, with a grace where it may come back (P-41). */
   end(graceMs: number): void {
     this.#renewal?.end();
-    for (const left of this.#context.requests.leaveAll(this.#peer, graceMs)) this.#logLeave(left);
+    for (const left of this.#context.requests.joins.leaveAll(this.#peer, graceMs)) this.#logLeave(left);
   }
 
   #logLeave(left: Promise<void>): void {
@@ -145,11 +145,11 @@ export class Session implements RenewalEvents {
     const re = frame.id === undefined ? {} : { re: frame.id };
     switch (frame.type) {
       case "join":
-        await requests.join(peer, frame);
+        await requests.joins.join(peer, frame);
         return undefined;
       case "leave":
         // Only the app's handler can fail, and the room is left by then.
-        await requests.leave(peer, frame).catch((error: unknown) => this.#logFailure(error, "leave"));
+        await requests.joins.leave(peer, frame).catch((error: unknown) => this.#logFailure(error, "leave"));
         return encodeFrame({ type: "left", ...re, room: frame.room });
       case "signal":
         await requests.signal(peer, frame);

@@ -13,7 +13,7 @@ import type { HubOptions } from "../options.ts";
 import type { AddressOf } from "../proxies.ts";
 import type { RateLimits } from "../rate-limits.ts";
 import { Refused } from "../refused.ts";
-import type { Prepared } from "../requests.ts";
+import type { Prepared } from "../joins.ts";
 import { traced } from "../traced.ts";
 import type { Tracing } from "../tracing.ts";
 import { pathOf } from "../target.ts";
@@ -191,11 +191,13 @@ export class StreamDoor {
     const joins = await settled(
       rooms.map(async (room) => {
         const join = { ...plainJoin, room, since: cursors.of(room) };
-        return { join, access: await requests.joinAccess(stream, join) };
+        return { join, access: await requests.joins.joinAccess(stream, join) };
       }),
     );
     refuseIfAny(joins.faults);
-    const prepared = await settled(joins.values.map(({ join, access }) => requests.prepare(stream, join, access)));
+    const prepared = await settled(
+      joins.values.map(({ join, access }) => requests.joins.prepare(stream, join, access)),
+    );
     if (prepared.faults.length > 0) {
       for (const join of prepared.values) join.release();
       refuseIfAny(prepared.faults);

@@ -7,7 +7,8 @@ import type { Connected } from "../connected.ts";
 import type { Counts } from "../metrics/counts.ts";
 import type { Logger } from "../options.ts";
 import type { OutboxOwner } from "../outbox.ts";
-import type { ExpelReason, Requests } from "../requests.ts";
+import type { ExpelReason } from "../joins.ts";
+import type { Requests } from "../requests.ts";
 import type { Room } from "../room.ts";
 import type { Turn } from "../turn.ts";
 import { frameText } from "../wire.ts";
@@ -154,7 +155,7 @@ export class Stream implements Connected, OutboxOwner {
   }
 
   expel(room: Room, reason: ExpelReason): void {
-    this.#logLeave(this.#context.requests.expel(this, room, reason));
+    this.#logLeave(this.#context.requests.joins.expel(this, room, reason));
   }
 
   /** A stream sends no requests. */
@@ -204,7 +205,7 @@ export class Stream implements Connected, OutboxOwner {
     this.closed = true;
     this.outbox.close();
     const graceMs = leavesAtOnce(code) ? 0 : this.#context.graceMs + this.retryAfterMs;
-    for (const left of this.#context.requests.leaveAll(this, graceMs)) this.#logLeave(left);
+    for (const left of this.#context.requests.joins.leaveAll(this, graceMs)) this.#logLeave(left);
     this.#context.ended(this, code);
   }
 
