@@ -14,6 +14,9 @@ export interface NodeOptions {
   readonly mangle?: Mangle | undefined;
 }
 
+/** An engine's fault lasts some seconds, and so does each attempt. */
+const mostStarts = 20;
+
 /** A `fanfare serve` that is killed, stopped and misled, behind a way of its own for its clients. */
 export class TortureNode {
   readonly name: string;
@@ -92,8 +95,18 @@ export class TortureNode {
     return done;
   }
 
+  /** As whoever supervises it does: a node that finds no engine when it starts is started again. */
   async #back(): Promise<void> {
-    if (--this.#away === 0) await this.start();
+    if (--this.#away > 0) return;
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.start();
+        return;
+      } catch (error) {
+        if (this.server.alive || tries === mostStarts) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+    }
   }
 
   async #end(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
