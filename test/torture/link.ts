@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import type { Address } from "../support/no-loss/connection.ts";
 
-/** What bytes from the server become on their way; undefined where a connection is not to be changed. */
-export type Mangle = () => (bytes: Buffer) => Buffer;
+/** What bytes become on their way, on one connection in one direction (up: to the server). */
+export type Mangle = (direction: "up" | "down") => (bytes: Buffer) => Buffer;
 
 /** More than this waits in no direction: then the sender is not read, so that a slow reader stays slow through us. */
 const maxWaitingBytes = 262_144;
@@ -74,7 +74,7 @@ export class Link {
     const target = this.#target();
     if (target === undefined) return void near.resetAndDestroy();
     const far = connect({ port: target.port, host: "127.0.0.1", allowHalfOpen: true });
-    const pair = new Pair(near, far, this, this.#mangle?.(), () => this.#pairs.delete(pair));
+    const pair = new Pair(near, far, this, this.#mangle, () => this.#pairs.delete(pair));
     this.#pairs.add(pair);
     if (this.#held.up) pair.hold("up");
     if (this.#held.down) pair.hold("down");
@@ -89,20 +89,14 @@ class Pair {
   readonly #gone: () => void;
   isForgotten = false;
 
-  constructor(
-    near: Socket,
-    far: Socket,
-    link: Link,
-    mangle: ((bytes: Buffer) => Buffer) | undefined,
-    gone: () => void,
-  ) {
+  constructor(near: Socket, far: Socket, link: Link, mangle: Mangle | undefined, gone: () => void) {
     this.#near = near;
     this.#far = far;
     this.#gone = gone;
     near.setNoDelay(true);
     far.setNoDelay(true);
-    this.#up = new Flow(near, far, link, undefined);
-    this.#down = new Flow(far, near, link, mangle);
+    this.#up = new Flow(near, far, link, mangle?.("up"));
+    this.#down = new Flow(far, near, link, mangle?.("down"));
     for (const socket of [near, far]) {
       socket.on("error", () => undefined);
       socket.on("close", () => this.isForgotten || this.destroy());

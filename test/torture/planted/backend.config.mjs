@@ -60,11 +60,6 @@ function hasty() {
   };
 }
 
-/** A memory that forgets at once who was revoked. */
-function forgetful() {
-  return { ...delegated(memory()), set: () => Promise.resolve() };
-}
-
 /** Its methods, bound to it. */
 function delegated(backend) {
   const methods = ["open", "close", "check", "find", "append", "state", "read", "readBack", "subscribe", "relay"];
@@ -72,6 +67,6 @@ function delegated(backend) {
   return { name: backend.name, promises: backend.promises, ...Object.fromEntries(bound) };
 }
 
-const bugs = { reused: flushed, acked: hasty, revocation: forgetful };
+const bugs = { reused: flushed, acked: hasty };
 
 export default { backend: (bugs[bug] ?? memory)() };

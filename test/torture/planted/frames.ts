@@ -38,7 +38,8 @@ const changes: Readonly<Record<FrameBug, Change>> = {
 
 /** A server whose frames are wrong in this way. */
 export function planted(bug: FrameBug): Mangle {
-  return () => {
+  return (direction) => {
+    if (direction === "up") return (bytes) => bytes;
     const change = changes[bug]();
     let rest: Buffer = Buffer.alloc(0);
     let isFramed: boolean | undefined;
@@ -85,3 +86,9 @@ function changed({ opcode, whole, payload }: Split, change: ReturnType<Change>):
   const text = payload.toString();
   return change(JSON.parse(text) as JsonObject, text).map((one) => frameBytes(one, { masked: false }));
 }
+
+/** A server that disconnects the revoked and lets them in again. */
+export const unrevoking: Mangle = (direction) => (bytes) => {
+  if (direction === "down" || !bytes.includes("?revoke=true HTTP")) return bytes;
+  return Buffer.from(bytes.toString("latin1").replace("?revoke=true HTTP", " HTTP"), "latin1");
+};
