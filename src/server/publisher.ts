@@ -12,7 +12,7 @@ import type { Limits } from "./options.ts";
 import { Counts } from "./metrics/counts.ts";
 import { Once } from "./once.ts";
 import { Refused } from "./refused.ts";
-import { encodeRelay } from "./room.ts";
+import { encodeRelay } from "./relay.ts";
 import { nameFact, traced } from "./traced.ts";
 import type { SpanFacts, Tracing } from "./tracing.ts";
 

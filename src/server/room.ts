@@ -11,6 +11,7 @@ import type { Cluster } from "./cluster/cluster.ts";
 import type { Counts } from "./metrics/counts.ts";
 import type { Peer } from "./peer.ts";
 import { Presence } from "./presence.ts";
+import { encodeRelay, readRelay, type RelayKind } from "./relay.ts";
 import { Replay, type Replayed } from "./replay.ts";
 import { SlowReaders } from "./slow-readers.ts";
 import { fromNow, type Start } from "./start.ts";
@@ -47,13 +48,6 @@ export interface RoomContext {
   readonly cluster: Cluster | undefined;
   /** The room has neither members nor anyone in the grace. */
   readonly emptied: (room: Room) => void;
-}
-
-/** Texts that are passed on and not kept: a kind, the connection to leave out, and the frame. `node`: for nodes alone. */
-export type RelayKind = "signal" | "message";
-
-export function encodeRelay(kind: RelayKind | "node", except: string | undefined, frame: string): string {
-  return `${kind} ${except ?? ""}\n${frame}`;
 }
 
 /** Who hears of a room in another form than its members do, in the same order; it holds the room open. */
@@ -118,8 +112,9 @@ export class Room implements RoomListener, Replayed {
       throw error;
     });
     this.#subscription = subscription;
-    this.epoch = subscription.state.epoch;
-    this.position = Math.max(this.position, subscription.state.head);
+    // What was told since the subscription began counts more than the state that it began with.
+    if (this.epoch === "") this.epoch = subscription.state.epoch;
+    if (this.epoch === subscription.state.epoch) this.position = Math.max(this.position, subscription.state.head);
     await this.#link?.open(subscription);
   }
 
@@ -162,14 +157,13 @@ export class Room implements RoomListener, Replayed {
   }
 
   relayed(text: string): void {
-    const [head, frame] = splitOnce(text, "\n");
-    const [word, id] = splitOnce(head, " ");
-    if (word === "node") {
-      this.#link?.received(frame);
+    const relayed = readRelay(text);
+    if (relayed.kind === "node") {
+      this.#link?.received(relayed.text);
       return;
     }
-    const kind: RelayKind = word === "signal" ? "signal" : "message";
-    const except = id === "" ? undefined : this.#context.peer(id);
+    const { kind, frame } = relayed;
+    const except = relayed.except === undefined ? undefined : this.#context.peer(relayed.except);
     if (kind === "signal") this.#signals.push(frame, except);
     else {
       this.#slow?.passes({ text: frame, body: frame.slice(this.#prefix.length), except });
@@ -329,9 +323,4 @@ export class Room implements RoomListener, Replayed {
   #skip(offset: number): string {
     return encodeFrame({ type: "skip", room: this.name, offset });
   }
-}
-
-function splitOnce(text: string, separator: string): [string, string] {
-  const at = text.indexOf(separator);
-  return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + separator.length)];
 }

@@ -7,6 +7,8 @@ import { serve } from "./support/hub.ts";
 /** A log that can be lost under those who listen to it, as one on an engine can. */
 class LosableBackend extends HookedBackend {
   count?: NonNullable<Backend["count"]>;
+  /** Between the moment from which a subscription hears all and its answer. */
+  opened: () => Promise<void> | void = () => undefined;
   readonly #listeners = new Map<RoomListener, RoomRef>();
   #context: BackendContext | undefined;
   #now: Backend = memory();
@@ -21,6 +23,7 @@ class LosableBackend extends HookedBackend {
   override async subscribe(room: RoomRef, listener: RoomListener): Promise<Subscription> {
     this.#listeners.set(listener, room);
     const { state } = await this.#now.subscribe(room, listener);
+    await this.opened();
     const close = (): void => void this.#listeners.delete(listener);
     return { state, sync: () => this.state(room), others: () => Promise.resolve(0), close };
   }
@@ -112,5 +115,19 @@ describe("a log that was lost under its members", () => {
     const epoch = cursor!.split(":")[0]!;
     backend.jump(9, epoch);
     await ann.expect({ type: "gap", room: "r", cursor: `${epoch}:9`, reason: "trimmed" });
+  });
+
+  it("keeps the newer word where the log was lost while the room was opened", async () => {
+    const backend = new LosableBackend();
+    const { hub, connect } = await serve({ backend });
+    const ann = await connect("ann");
+    const gate = new Gate();
+    backend.opened = () => gate.passed;
+    ann.send({ type: "join", room: "r" });
+    await ann.settled();
+    await backend.lose();
+    const { cursor } = await hub.room("r").publish("e", 1);
+    gate.open();
+    await ann.expect({ type: "joined", cursor: cursor! });
   });
 });
