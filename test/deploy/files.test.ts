@@ -138,7 +138,7 @@ describe("Dockerfile", () => {
 
   it("runs no scripts of dependencies", () => {
     const installs = of("RUN").filter((line) => /npm (?:ci|install|prune)/.test(line));
-    expect(installs).toHaveLength(2);
+    expect(installs).toHaveLength(3);
     for (const line of installs) expect(line).toContain("--ignore-scripts");
   });
 
@@ -210,35 +210,33 @@ describe("compose.yaml", () => {
   });
 });
 
-describe("kubernetes.yaml", () => {
-  const all = documents("kubernetes.yaml");
+describe.each([
+  ["kubernetes.yaml", "StatefulSet"],
+  ["kubernetes-redis.yaml", "Deployment"],
+])("%s", (file, workload) => {
+  const all = documents(file);
   const one = (kind: string): Node => {
     const found = all.filter((document) => document["kind"] === kind);
     expect(found).toHaveLength(1);
     return found[0]!;
   };
-  const pod = at(one("StatefulSet"), "spec.template.spec");
+  const pod = at(one(workload), "spec.template.spec");
   const container = at(pod, "containers.0");
   const env = Object.fromEntries(
-    (at(container, "env") as { name: string; value?: string }[]).map(({ name, value }) => [name, value ?? "a secret"]),
+    (at(container, "env") as { name: string; value?: string }[]).map(({ name, value }) => [
+      name,
+      value ?? (name === "FANFARE_BACKEND" ? "redis://redis:6379" : "a secret"),
+    ]),
   );
   const settings = expectSettings(env);
 
-  it("has the five kinds, each once", () => {
+  it("has the four kinds, each once", () => {
     expect(all.map(({ kind, apiVersion }) => `${String(apiVersion)} ${String(kind)}`)).toEqual([
-      "apps/v1 StatefulSet",
+      `apps/v1 ${workload}`,
       "v1 Service",
       "policy/v1 PodDisruptionBudget",
       "networking.k8s.io/v1 Ingress",
     ]);
-  });
-
-  it("runs one replica, as the log on disk has one owner", () => {
-    expect(number(one("StatefulSet"), "spec.replicas")).toBe(1);
-    expect(settings.backend).toEqual({ kind: "lmdb", directory: "/data/log" });
-    expect(text(container, "volumeMounts.0.mountPath")).toBe("/data");
-    const claim = text(one("StatefulSet"), "spec.volumeClaimTemplates.0.metadata.name");
-    expect(text(container, "volumeMounts.0.name")).toBe(claim);
   });
 
   it("probes what the command answers, on the port that it listens on", () => {
@@ -260,8 +258,8 @@ describe("kubernetes.yaml", () => {
   });
 
   it("finds its pods by one label", () => {
-    const labels = at(one("StatefulSet"), "spec.template.metadata.labels");
-    expect(at(one("StatefulSet"), "spec.selector.matchLabels")).toEqual(labels);
+    const labels = at(one(workload), "spec.template.metadata.labels");
+    expect(at(one(workload), "spec.selector.matchLabels")).toEqual(labels);
     expect(at(one("Service"), "spec.selector")).toEqual(labels);
     expect(at(one("PodDisruptionBudget"), "spec.selector.matchLabels")).toEqual(labels);
   });
@@ -276,12 +274,32 @@ describe("kubernetes.yaml", () => {
     const annotations = at(ingress, "metadata.annotations") as Record<string, string>;
     const idleMs = Number(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) * 1_000;
     expect(idleMs).toBeGreaterThan(defaultLimits.pingMs + pongWithinMs);
-    expect(shipped("kubernetes.yaml")).not.toMatch(/affinity/i);
+    expect(shipped(file)).not.toMatch(/affinity/i);
   });
 
   it("runs as nobody special", () => {
     expect(at(pod, "securityContext.runAsNonRoot")).toBe(true);
     expect(at(container, "securityContext.readOnlyRootFilesystem")).toBe(true);
     expect(at(container, "securityContext.allowPrivilegeEscalation")).toBe(false);
+  });
+});
+
+describe("the log on disk", () => {
+  it("has one owner: one replica, with a volume", () => {
+    const [set] = documents("kubernetes.yaml");
+    const container = at(set, "spec.template.spec.containers.0");
+    expect(number(set, "spec.replicas")).toBe(1);
+    expect(at(container, "env")).toContainEqual({ name: "FANFARE_BACKEND", value: "lmdb:/data/log" });
+    expect(text(container, "volumeMounts.0.mountPath")).toBe("/data");
+    expect(text(container, "volumeMounts.0.name")).toBe(text(set, "spec.volumeClaimTemplates.0.metadata.name"));
+  });
+
+  it("is none where replicas share an engine, whose address is a secret", () => {
+    const [deployment] = documents("kubernetes-redis.yaml");
+    const container = at(deployment, "spec.template.spec.containers.0");
+    expect(number(deployment, "spec.replicas")).toBeGreaterThan(1);
+    expect(shipped("kubernetes-redis.yaml")).not.toContain("volume");
+    const valueFrom = { secretKeyRef: { name: "fanfare", key: "backend" } };
+    expect(at(container, "env")).toContainEqual({ name: "FANFARE_BACKEND", valueFrom });
   });
 });
