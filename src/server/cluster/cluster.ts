@@ -15,6 +15,8 @@ const mapsATick = 5_000;
 /** Of the maps that changed since the last beat, and of all in turn, so many say again where they are. */
 const notesABeat = 200;
 const roundsABeat = 20;
+/** Under this number no answer is waited for. */
+const unawaited = 0;
 
 export interface ClusterContext {
   readonly backend: Backend;
@@ -115,6 +117,16 @@ export class Cluster {
     return this.#asks.ask(this.others, (id) =>
       this.#bus.toAll({ type: "ask", from: this.node, id, call, with: given }),
     );
+  }
+
+  /**
+   * As `ask`, of what has to be done: it is said even where no other node lives, because one that was given up may only
+   * stand still, and does it when it runs again.
+   */
+  async order(call: string, given: Json): Promise<Answers> {
+    if (this.others.length > 0) return this.ask(call, given);
+    await this.#bus.toAll({ type: "ask", from: this.node, id: unawaited, call, with: given });
+    return { answers: new Map(), silent: [] };
   }
 
   /** Asks one node. */

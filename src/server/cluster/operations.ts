@@ -5,6 +5,7 @@ import type { Revocations } from "../auth/revocations.ts";
 import type { Connections } from "../connections.ts";
 import type { Logger } from "../options.ts";
 import type { Rooms } from "../rooms.ts";
+import type { Answers } from "./asks.ts";
 import type { Cluster } from "./cluster.ts";
 
 export interface RoomsQuery {
@@ -77,17 +78,17 @@ export class Operations {
   async disconnect(user: string, revoke: boolean): Promise<void> {
     const revokedAt = revoke ? await this.#context.revocations.revoke(user) : undefined;
     this.#disconnectHere(user, revokedAt);
-    await this.#onOthers(calls.disconnect, { user, ...(revokedAt !== undefined && { revokedAt }) });
+    await this.#doOnOthers(calls.disconnect, { user, ...(revokedAt !== undefined && { revokedAt }) });
   }
 
   async unrevoke(user: string): Promise<void> {
     await this.#context.revocations.unrevoke(user);
-    await this.#onOthers(calls.forgive, user);
+    await this.#doOnOthers(calls.forgive, user);
   }
 
   async remove(room: string, user: string): Promise<void> {
     this.#removeHere(room, user);
-    await this.#onOthers(calls.remove, { room, user });
+    await this.#doOnOthers(calls.remove, { room, user });
   }
 
   /** The number of members, and the first of them. Any node that is in the room knows them all. */
@@ -187,10 +188,17 @@ export class Operations {
   }
 
   async #onOthers(call: string, given: Json): Promise<(readonly Json[])[]> {
-    const { cluster, logger } = this.#context;
-    if (cluster === undefined) return [];
-    const { answers, silent } = await cluster.ask(call, given);
-    if (silent.length > 0) logger.warn({ call, silent }, "nodes did not answer in time");
+    return this.#answersTo(call, await this.#context.cluster?.ask(call, given));
+  }
+
+  async #doOnOthers(call: string, given: Json): Promise<void> {
+    this.#answersTo(call, await this.#context.cluster?.order(call, given));
+  }
+
+  #answersTo(call: string, asked: Answers | undefined): (readonly Json[])[] {
+    if (asked === undefined) return [];
+    const { answers, silent } = asked;
+    if (silent.length > 0) this.#context.logger.warn({ call, silent }, "nodes did not answer in time");
     return [...answers.values()];
   }
 }

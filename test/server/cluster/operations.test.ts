@@ -191,6 +191,28 @@ describe("the limit of a user's connections", () => {
   });
 });
 
+describe("a node that stands still for longer than its lease", () => {
+  it("does what was ordered meanwhile as soon as it runs again, also where no other node was left", async () => {
+    const engine = new SharedEngine();
+    const clock = new FakeClock();
+    const a = await serve({ backend: engine.node() }, { clock });
+    const way = engine.node();
+    const b = await serve({ backend: way }, { clock: new FakeClock() });
+    const [ann, bob] = [await b.member("ann", "r"), await b.member("bob", "r")];
+    way.pause();
+    for (let second = 0; second < 20; second++) {
+      clock.advance(1_000);
+      await settle();
+    }
+    expect(a.logged.join("\n")).toContain("another node is gone");
+    await a.hub.room("r").remove("ann");
+    await a.hub.user("bob").disconnect();
+    way.resume();
+    expect(await ann.until({ type: "left" })).toMatchObject({ room: "r", reason: "removed" });
+    await bob.expectClose(4003);
+  });
+});
+
 describe("a node that is cut off", () => {
   it("is not ready, and says why", async () => {
     const clock = new FakeClock();
