@@ -97,6 +97,24 @@ describe("a Redis that stops answering", () => {
     expect(witness.jumps).toEqual([]);
   });
 
+  it("never keeps what failed with one before it, though it is back before that one's own time is over", async () => {
+    const server = await start();
+    const node = await nodes.open(server.url, { waitMs: 2_500 });
+    const witness = await Witness.of(node, room);
+    await server.kill();
+    await until(() => nodes.logged.some((line) => line.includes("commands is lost")));
+    const first = node.append(room, entryOf("first"));
+    first.catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 2_300));
+    const second = node.append(room, entryOf("second"));
+    const outcomes = await Promise.allSettled([first, second]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    await server.restart();
+    await publish(node, "third");
+    await witness.until(() => witness.bodies.includes("third"));
+    expect(witness.bodies).toEqual(["third"]);
+  });
+
   it("keeps those who wait in their order, where it is back in time", async () => {
     const server = await start();
     const node = await nodes.open(server.url);

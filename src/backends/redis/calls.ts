@@ -16,6 +16,7 @@ interface Call {
   readonly words: () => Words;
   readonly bytes: number;
   readonly until: number;
+  readonly isVoid: () => boolean;
   resolve(reply: unknown): void;
   reject(error: BackendUnavailable): void;
 }
@@ -50,8 +51,11 @@ export class Calls {
     return Promise.reject(new BackendUnavailable(`there is no connection to Redis at ${this.#place} now`));
   }
 
-  /** `words` are asked for when the connection is there that they go over; `bytes` is about what they take. */
-  run(words: () => Words, bytes = 200): Promise<unknown> {
+  /**
+   * `words` are asked for when the connection is there that they go over; `bytes` is about what they take. A call that is
+   * void by then, because the caller does not want it any more, is not sent, and rejects.
+   */
+  run(words: () => Words, bytes = 200, isVoid: () => boolean = never): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const isFull = this.#waiting.length + this.#sent.size >= mostCalls || this.#bytes + bytes > mostBytes;
       if (isFull) {
@@ -59,7 +63,7 @@ export class Calls {
         return;
       }
       this.#bytes += bytes;
-      const call = { words, bytes, until: performance.now() + this.#waitMs, resolve, reject };
+      const call = { words, bytes, isVoid, until: performance.now() + this.#waitMs, resolve, reject };
       const { client } = this.#link;
       if (client === undefined) this.#waiting.push(call);
       else this.#send(client, call);
@@ -68,7 +72,10 @@ export class Calls {
 
   /** Sends what waited. */
   opened(client: Redis): void {
-    for (const call of this.#waiting.splice(0)) this.#send(client, call);
+    for (const call of this.#waiting.splice(0)) {
+      if (call.isVoid()) this.#reject([call], "not wanted any more");
+      else this.#send(client, call);
+    }
   }
 
   /** What was sent and not answered may have happened or not. */
@@ -139,6 +146,10 @@ export class Calls {
     const error = new BackendUnavailable(`Redis at ${this.#place}: ${text}`);
     for (const call of calls) this.#settle(call, () => call.reject(error));
   }
+}
+
+function never(): boolean {
+  return false;
 }
 
 function asError(error: unknown): Error {

@@ -36,13 +36,19 @@ export class RedisLog {
     this.#options = options;
   }
 
-  async append(room: RoomRef, entry: NewEntry, key: (KeyRef & KeyFacts) | undefined): Promise<Appended> {
-    const { names } = this.#options;
+  /** `isVoid`: see `Calls.run`. */
+  async append(
+    room: RoomRef,
+    entry: NewEntry,
+    key: (KeyRef & KeyFacts) | undefined,
+    isVoid: () => boolean,
+  ): Promise<Appended> {
+    const { names, known } = this.#options;
     const { body, at, except } = entry;
     const args = [room.keep.messages, names.channel(room.name), body, at, encodeExcept(except)];
     if (key !== undefined) args.push(key.fingerprint, key.dedupeMs);
     if (key?.resultJson !== undefined) args.push(key.resultJson);
-    const [kind, ...facts] = await this.#ask(scripts.append, room, key, args);
+    const [kind, ...facts] = await this.#ask(scripts.append, room, key, args, () => known(room.name), isVoid);
     if (kind === "kept") return { kind, epoch: String(facts[0]), offset: Number(facts[1]) };
     return kind === "duplicate" ? { kind, ...foundOf(facts) } : { kind: "conflict" };
   }
@@ -114,17 +120,22 @@ export class RedisLog {
     key: KeyRef | undefined,
     args: readonly (string | number)[],
     known = (): Position | undefined => this.#options.known(room.name),
+    isVoid?: () => boolean,
   ): Promise<readonly unknown[]> {
     const { names, calls, term, now } = this.#options;
     const keys = [names.term, names.meta(room.name), names.log(room.name)];
     if (key !== undefined) keys.push(names.key(room.name, key));
     const keepMs = Math.min(room.keep.ms, longestMs);
     const bytes = args.reduce<number>((sum, arg) => sum + (typeof arg === "string" ? arg.length : 8), 200);
-    const reply = await calls.run(() => {
-      const { epoch = "", offset = 0 } = known() ?? {};
-      const common = [term(), now() ?? "", this.#newEpoch(), epoch, offset, keepMs];
-      return ["EVALSHA", script.sha, keys.length, ...keys, ...common, ...args];
-    }, bytes);
+    const reply = await calls.run(
+      () => {
+        const { epoch = "", offset = 0 } = known() ?? {};
+        const common = [term(), now() ?? "", this.#newEpoch(), epoch, offset, keepMs];
+        return ["EVALSHA", script.sha, keys.length, ...keys, ...common, ...args];
+      },
+      bytes,
+      isVoid,
+    );
     return reply as readonly unknown[];
   }
 }

@@ -91,7 +91,7 @@ export class Node {
   }
 
   append(room: RoomRef, entry: NewEntry, key: (KeyRef & KeyFacts) | undefined): Promise<Appended> {
-    return this.#order.run(room.name, this.log.append(room, entry, key));
+    return this.#order.run(room.name, (hasFailed) => this.log.append(room, entry, key, hasFailed));
   }
 
   async state(room: RoomRef): Promise<LogState> {

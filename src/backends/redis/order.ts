@@ -12,11 +12,12 @@ export class Order {
     return this.#rooms.size;
   }
 
-  run<T>(room: string, append: Promise<T>): Promise<T> {
+  /** `append` is handed a question that it asks before it is sent: whether it has failed while it waited. */
+  run<T>(room: string, append: (hasFailed: () => boolean) => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const pending = this.#rooms.get(room) ?? new Set();
       this.#rooms.set(room, pending.add(reject));
-      append.then(
+      append(() => !pending.has(reject)).then(
         (value) => {
           pending.delete(reject);
           if (pending.size === 0 && this.#rooms.get(room) === pending) this.#rooms.delete(room);
