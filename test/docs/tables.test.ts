@@ -194,7 +194,7 @@ describe("fixed bounds", () => {
     "nesting of JSON": constant("src/protocol/json.ts", "maxDepth"),
     "a page of history, messages": maxHistoryPage,
     "since without the right history, milliseconds back": shortHistoryMs,
-    "presence data, bytes of JSON": constant("src/server/requests.ts", "maxPresenceBytes"),
+    "presence data, bytes of JSON": constant("src/server/catalog.ts", "maxPresenceBytes"),
     "texts that are no JSON object, in a minute": constant("src/server/session.ts", "maxBadFrames"),
     "WebSocket pings and pongs, in a second": constant("src/server/connection.ts", "maxControlFrames"),
     "a message whose last fragment does not come, milliseconds": constant("src/server/heartbeat.ts", "unfinishedMs"),
