@@ -7,7 +7,6 @@ import { isName, isToken, maxUserBytes } from "../protocol/names.ts";
 import { schemaOf, validate, type RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
 import type { Handled } from "./handlers.ts";
-import { isLater } from "./later.ts";
 import type { Limits } from "./options.ts";
 import { Counts } from "./metrics/counts.ts";
 import { Once } from "./once.ts";
@@ -67,7 +66,7 @@ export class Publisher {
     this.#backend = backend;
     this.#clock = clock;
     this.#limits = limits;
-    this.#once = new Once(backend);
+    this.#once = new Once(backend, clock.monotonic);
   }
 
   /**
@@ -109,15 +108,18 @@ export class Publisher {
     result: Json | undefined,
   ): Submitted {
     // Another with the same key may have been passed on while the handler of this one ran.
-    const earlier = keyed === undefined ? undefined : this.#once.find(ref.name, keyed);
-    if (keyed !== undefined && earlier !== undefined && !isLater(earlier)) return repeated(earlier, keyed);
+    const earlier = keyed === undefined ? undefined : this.#once.recent(ref.name, keyed);
+    if (keyed !== undefined && earlier !== undefined) {
+      const { outcome } = repeated(earlier, keyed);
+      return { outcome: earlier.passed.then(() => outcome) };
+    }
     const passed = this.#backend.relay(
       ref,
       encodeRelay("message", except, encodeUnkept(messagePrefix(ref.name), body)),
     );
     const published: Published = result === undefined ? {} : { result };
-    const kept = keyed === undefined ? undefined : this.#once.keep(ref.name, keyed);
-    return { outcome: Promise.all([passed, kept]).then(() => published) };
+    const kept = keyed === undefined ? passed : this.#once.keep(ref.name, keyed, passed);
+    return { outcome: kept.then(() => published) };
   }
 
   /** What is larger than half of an outbox would cut off readers at once, and again at every resume. */

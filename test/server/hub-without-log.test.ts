@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { Backend } from "../../src/backends/backend.ts";
+import { type Backend, BackendUnavailable } from "../../src/backends/backend.ts";
 import { memory } from "../../src/backends/memory/index.ts";
 import { createHub } from "../../src/server/hub.ts";
+import { Gate } from "./support/backend.ts";
 import { serve } from "./support/hub.ts";
 
 /** Carries and keeps nothing; whoever asks it for a log gets an error that no test would pass with. */
@@ -42,6 +43,44 @@ describe("a hub on a backend without a log", () => {
     expect([Object.hasOwn(ack, "offset"), Object.hasOwn(ack, "cursor")]).toEqual([false, false]);
     bob.send({ type: "publish", id: "3", key: "k", room: "a", event: "said", data: "hi" });
     await bob.until({ type: "ack", re: "3", duplicate: true });
+  });
+
+  it("passes one of two with the same key that come at once over two connections, though the backend answers later (P-31)", async () => {
+    const backend = withoutLog();
+    const asked = new Gate();
+    let asks = 0;
+    const { get } = backend;
+    backend.get = async (key) => {
+      const kept = await get(key);
+      if (key.startsWith("once:")) {
+        if (++asks === 2) asked.open();
+        await asked.passed;
+      }
+      return kept;
+    };
+    const { member } = await serve({ backend });
+    const [one, two] = [await member("ann", "a"), await member("ann", "a")];
+    for (const peer of [one, two]) peer.send({ type: "publish", id: "1", key: "k", room: "a", event: "e", data: 1 });
+    const acks = [await one.until({ type: "ack", re: "1" }), await two.until({ type: "ack", re: "1" })];
+    expect(acks.map(({ duplicate }) => duplicate === true).sort()).toEqual([false, true]);
+    one.send({ type: "publish", id: "2", key: "k", room: "a", event: "e", data: 2 });
+    await one.until({ type: "error", re: "2", code: "conflict" });
+  });
+
+  it("passes the repeat of one that could not be passed on (P-33)", async () => {
+    const backend = withoutLog();
+    const { relay } = backend;
+    let isAway = false;
+    backend.relay = (room, text) =>
+      isAway ? Promise.reject(new BackendUnavailable("a test has stopped it")) : relay(room, text);
+    const { member } = await serve({ backend });
+    const ann = await member("ann", "a");
+    isAway = true;
+    ann.send({ type: "publish", id: "1", key: "k", room: "a", event: "e", data: 1 });
+    await ann.until({ type: "error", re: "1", code: "unavailable" });
+    isAway = false;
+    ann.send({ type: "publish", id: "2", key: "k", room: "a", event: "e", data: 1 });
+    expect(await ann.until({ type: "ack", re: "2" })).not.toHaveProperty("duplicate");
   });
 
   it("refuses clients the history, as in every room that keeps nothing, and gives the app an empty one", async () => {
