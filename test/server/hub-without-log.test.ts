@@ -62,7 +62,7 @@ describe("a hub on a backend without a log", () => {
     const [one, two] = [await member("ann", "a"), await member("ann", "a")];
     for (const peer of [one, two]) peer.send({ type: "publish", id: "1", key: "k", room: "a", event: "e", data: 1 });
     const acks = [await one.until({ type: "ack", re: "1" }), await two.until({ type: "ack", re: "1" })];
-    expect(acks.map(({ duplicate }) => duplicate === true).sort()).toEqual([false, true]);
+    expect(acks.filter(({ duplicate }) => duplicate === true)).toHaveLength(1);
     one.send({ type: "publish", id: "2", key: "k", room: "a", event: "e", data: 2 });
     await one.until({ type: "error", re: "2", code: "conflict" });
   });
