@@ -1,7 +1,9 @@
 import { BackendUnavailable } from "../backend.ts";
 
+/** Redis before 7 puts the error of a command that a script called behind words of its own. */
+const inScript = "ERR Error running script .*?: -";
 /** A reply that says that this connection leads to the wrong place: it is given up, and the next one is asked anew. */
-const misdirected = /^(?:ERR )?(?:TERM|READONLY|NOSCRIPT|LOADING|MASTERDOWN|UNBLOCKED)\b/;
+const misdirected = new RegExp(`^(?:ERR |${inScript})?(?:TERM|READONLY|NOSCRIPT|LOADING|MASTERDOWN|UNBLOCKED)\\b`);
 /** What no retry mends. */
 const hopeless = /^(?:WRONGPASS|NOAUTH|NOPERM|ERR invalid password|ERR Client sent AUTH|ERR DB index)/;
 
