@@ -94,6 +94,12 @@ export interface BackendContext {
    */
   readonly steadyNow?: () => number;
   readonly log: (level: "info" | "warn" | "error", message: string, facts?: Record<string, unknown>) => void;
+  /**
+   * Called by a backend that is shared where this node may not have heard what others said, before it tells of anything
+   * that was missed: what must not be delivered any more is seen to meanwhile. The backend waits for it, for a few seconds at
+   * most.
+   */
+  readonly missed?: () => Promise<void>;
 }
 
 /** A room and how long its messages are kept. Backends may use the object as a key for caches. */

@@ -179,6 +179,7 @@ export class Hub<C extends Contract = Contract> {
         now: this.#clock.now,
         steadyNow: steadyNow(this.#clock),
         log: (level, message, facts = {}) => this.#logger[level](facts, message),
+        missed: () => this.#nodes.operations.checkRevocations(),
       });
       await this.#nodes.start();
       this.#isOpen = true;

@@ -413,3 +413,59 @@ describe("subscriptions", () => {
     expect(second.told).toEqual(["a", "jump epoch two:0", "~from inside"]);
   });
 });
+
+describe("where pushes did not arrive, others may have said what must not be told any more:", () => {
+  let done: () => void;
+  let asked: number;
+
+  beforeEach(() => {
+    asked = 0;
+    feeds.close();
+    const missed = (): Promise<void> => new Promise((resolve) => ((done = resolve), asked++));
+    feeds = new Feeds(engine, { checkMs, missed, log: (level, message) => void logged.push(`${level}: ${message}`) });
+  });
+
+  it("nothing is told before that was seen to, then all of it, in order", async () => {
+    const { told } = await listen();
+    appendAndPush("a");
+    feeds.lost();
+    engine.append("lost");
+    const restored = feeds.restored();
+    appendAndPush("c");
+    feeds.relayed("r", "signal");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([told, asked]).toEqual([["a"], 1]);
+    done();
+    await restored;
+    expect(told).toEqual(["a", "~signal", "lost", "c", "interrupted"]);
+  });
+
+  it("what takes too long is not waited for, and the log says so", async () => {
+    const { told } = await listen();
+    feeds.lost();
+    engine.append("lost");
+    const restored = feeds.restored();
+    await vi.advanceTimersByTimeAsync(5_000);
+    await restored;
+    expect(told).toEqual(["lost", "interrupted"]);
+    expect(logged).toEqual([expect.stringMatching(/^warn: what other nodes said/)]);
+  });
+
+  it("a last message that only the check finds waits for it, too", async () => {
+    const { told } = await listen();
+    engine.append("lost");
+    await vi.advanceTimersByTimeAsync(checkedMs);
+    expect([told, asked]).toEqual([[], 1]);
+    done();
+    await settle();
+    expect(told).toEqual(["lost"]);
+  });
+
+  it("meanwhile a join is told that the log cannot be read now", async () => {
+    const { subscription } = await listen();
+    feeds.lost();
+    const sync = expect(subscription.sync()).rejects.toMatchObject({ name: "BackendUnavailable" });
+    await vi.advanceTimersByTimeAsync(5_000);
+    await sync;
+  });
+});

@@ -6,6 +6,7 @@ import { http } from "../support/http.ts";
 import { endServer, startServer, testApiKey, type TestServer } from "../support/server.ts";
 import { connect, connectAs, type Peer } from "../support/socket.ts";
 import { makeToken } from "../support/token.ts";
+import { Link } from "../torture/link.ts";
 
 let nodes: TestServer[] = [];
 
@@ -97,3 +98,44 @@ describe("three servers, one of which is killed", () => {
     expect((await ask(1, "GET", "/v1/rooms/k/members")).json).toMatchObject({ members: 2 });
   }, 30_000);
 });
+
+describe.each(Object.entries({ Redis: startRedis, NATS: startNats }))(
+  "a server that was cut off from %s",
+  (_name, start) => {
+    it("delivers to nobody who was revoked meanwhile", async () => {
+      const engine = await start();
+      const { port, protocol } = new URL(engine.url);
+      const way = new Link(() => ({ host: `127.0.0.1:${port}`, port: Number(port) }));
+      await way.open();
+      const url = `${protocol}//${way.address.host}`;
+      nodes = await Promise.all([startServer(["--backend", engine.url]), startServer(["--backend", url])]);
+      const users = ["ann", "bob", "cyd", "dan"];
+      const peers = await Promise.all(users.map((user) => member(1, user, "c")));
+      const stays = await member(1, "eve", "c");
+      way.hold("up");
+      way.hold("down");
+      for (const user of users)
+        expect((await ask(0, "DELETE", `/v1/users/${user}/connections?revoke=true`)).status).toBe(204);
+      for (let i = 0; i < 20; i++) await publish(i);
+      // What is held is never let go: those connections are gone, and others are made.
+      way.forget();
+      way.letGo();
+      way.reset();
+      await stays.until({ type: "message", data: 19 }, new Map(), 20_000);
+      for (const peer of peers) {
+        await peer.closed();
+        expect(peer.log.filter((text) => text.includes('"message"'))).toEqual([]);
+      }
+      await Promise.all(nodes.map((node) => endServer(node)));
+      way.close();
+      await engine.stop();
+    }, 60_000);
+  },
+);
+
+async function publish(data: number): Promise<void> {
+  const headers = { authorization: `Bearer ${testApiKey}`, "content-type": "application/json" };
+  const body = JSON.stringify({ event: "said", data });
+  const { status } = await fetch(`http://${nodes[0]!.host}/v1/rooms/c/messages`, { method: "POST", headers, body });
+  expect(status).toBe(200);
+}

@@ -10,6 +10,8 @@ import type { LogEntry, LogState, RoomRef } from "../backend.ts";
  * // for every message that the engine pushes, in any order, as often as it likes:
  * feeds.push(roomName, entry, epoch);     // or, for a relayed text:
  * feeds.relayed(roomName, text);
+ * // where pushes do not arrive any more:
+ * feeds.lost();
  * // after each reconnect, once every room of feeds.names() is subscribed again:
  * await feeds.restored();
  * feeds.close();

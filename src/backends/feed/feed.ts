@@ -1,6 +1,7 @@
 import type { BackendContext, LogEntry, LogState, RoomRef } from "../backend.ts";
 import { Listeners } from "../listeners.ts";
 import type { FeedEngine, FeedState, FeedView, Position } from "./engine.ts";
+import { Gate } from "./gate.ts";
 
 /** Entries that one read of a repair brings. */
 const pageEntries = 256;
@@ -35,11 +36,15 @@ export class Feed implements FeedView {
   #running: Promise<LogState> | undefined;
   #next: Promise<LogState> | undefined;
   #isClosed = false;
+  readonly #gate: Gate;
+  /** Relayed while the gate was closed. */
+  #heldTexts: string[] = [];
 
-  constructor(room: RoomRef, engine: FeedEngine, log: BackendContext["log"]) {
+  constructor(room: RoomRef, engine: FeedEngine, log: BackendContext["log"], gate: Gate = new Gate()) {
     this.room = room;
     this.#engine = engine;
     this.#log = log;
+    this.#gate = gate;
   }
 
   get position(): Position | undefined {
@@ -52,13 +57,20 @@ export class Feed implements FeedView {
 
   /** What the engine pushed. While a pass over the log runs, what follows the position is told all the same. */
   push(entry: LogEntry, epoch: string): void {
-    if (this.#isClosed || this.#take(entry, epoch)) return;
+    if (this.#isClosed || (!this.#gate.isClosed && this.#take(entry, epoch))) return;
     this.#hold({ entry, epoch });
-    if (this.#position !== undefined) this.repair();
+    if (this.#position !== undefined && !this.#gate.isClosed) this.repair();
   }
 
   relayed(text: string): void {
-    this.listeners.relayed(text, this.#log);
+    if (!this.#gate.isClosed) this.listeners.relayed(text, this.#log);
+    else if (this.#heldTexts.length < mostHeld) this.#heldTexts.push(text);
+  }
+
+  /** The gate is open again. What was pushed meanwhile waits for a look at the log, because more may be missing. */
+  released(): void {
+    for (const text of this.#heldTexts.splice(0)) this.listeners.relayed(text, this.#log);
+    if (this.#held.length > 0 && this.#position !== undefined) this.repair();
   }
 
   interrupted(): void {
@@ -115,6 +127,7 @@ export class Feed implements FeedView {
 
   /** Reads where the log stands and tells all up to there, then what was held. */
   async #look(): Promise<FeedState> {
+    await this.#gate.passed();
     const state = await this.#engine.state(this.room, this.#position);
     this.#mustLook = false;
     await this.#readUpTo(state);

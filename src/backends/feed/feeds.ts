@@ -8,9 +8,12 @@ import {
 } from "../backend.ts";
 import type { FeedEngine } from "./engine.ts";
 import { Feed } from "./feed.ts";
+import { Gate } from "./gate.ts";
 
 export interface FeedsOptions {
   readonly log: BackendContext["log"];
+  /** See `BackendContext.missed`. */
+  readonly missed?: BackendContext["missed"];
   /** How often the heads of all rooms are compared with the log; a last message that got lost is found by it. */
   readonly checkMs?: number;
   /** How long a room that nobody listens to any more stays attached, so that a quick rejoin does not flap. */
@@ -23,6 +26,9 @@ const defaultLingerMs = 5_000;
 const inFlightMs = 250;
 /** Rooms that are read at a time after an outage: each has a page in memory. */
 const mostRepairs = 16;
+
+/** How long what was missed is held back for `missed`. */
+const longestHoldMs = 5_000;
 
 interface Place {
   readonly feed: Feed;
@@ -42,12 +48,15 @@ export class Feeds {
   readonly #lingerMs: number;
   readonly #places = new Map<string, Place>();
   readonly #timer: NodeJS.Timeout;
+  readonly #missed: BackendContext["missed"];
+  readonly #gate: Gate = new Gate();
   #checking: Promise<void> | undefined;
   #isClosed = false;
 
-  constructor(engine: FeedEngine, { log, checkMs = defaultCheckMs, lingerMs = defaultLingerMs }: FeedsOptions) {
+  constructor(engine: FeedEngine, { log, missed, checkMs = defaultCheckMs, lingerMs = defaultLingerMs }: FeedsOptions) {
     this.#engine = engine;
     this.#log = log;
+    this.#missed = missed;
     this.#lingerMs = lingerMs;
     this.#timer = setInterval(() => void this.check(), checkMs).unref();
   }
@@ -98,8 +107,15 @@ export class Feeds {
 
   /** Compares all rooms with the log and repairs what is behind. One at a time; an engine that is away is no error. */
   check(): Promise<void> {
+    // What is behind now is looked at when it is restored.
+    if (this.#gate.isClosed) return Promise.resolve();
     this.#checking ??= this.#check(inFlightMs).finally(() => (this.#checking = undefined));
     return this.#checking;
+  }
+
+  /** Called when pushes do not arrive any more: until `restored` nothing is told, whatever arrives. */
+  lost(): void {
+    if (!this.#isClosed) this.#gate.close();
   }
 
   /**
@@ -107,14 +123,34 @@ export class Feeds {
    * Call it only when all of `names()` are attached again.
    */
   async restored(): Promise<void> {
+    await this.#seeToMissed();
+    this.#gate.open();
+    for (const { feed } of this.#places.values()) feed.released();
     await this.#checking;
     await this.#check(0);
     for (const { feed } of this.#places.values()) feed.interrupted();
   }
 
+  /** Others may have said what must not be delivered any more; what cannot be seen to in time is told of all the same. */
+  async #seeToMissed(): Promise<void> {
+    if (this.#missed === undefined || this.#isClosed) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`not within ${longestHoldMs} ms`)), longestHoldMs).unref();
+    });
+    try {
+      await Promise.race([this.#missed(), late]);
+    } catch (error) {
+      this.#log("warn", `what other nodes said meanwhile could not be seen to: ${String(error)}`);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#timer);
+    this.#gate.open();
     for (const { feed, dropping } of this.#places.values()) {
       clearTimeout(dropping);
       feed.close();
@@ -129,6 +165,8 @@ export class Feeds {
         await new Promise((resolve) => setTimeout(resolve, graceMs).unref());
         // Those that moved meanwhile are told live, and looked at again by the next check.
         behind = behind.filter(({ feed, at }) => feed.position === at);
+        // Pushes got lost, and with them perhaps what other nodes said.
+        if (behind.length > 0) await this.#seeToMissed();
       }
       const repairs = behind[Symbol.iterator]();
       await Promise.all(Array.from({ length: mostRepairs }, () => repairAll(repairs)));
@@ -158,7 +196,7 @@ export class Feeds {
       known.feed.room = room;
       return known;
     }
-    const feed = new Feed(room, this.#engine, this.#log);
+    const feed = new Feed(room, this.#engine, this.#log, this.#gate);
     const place: Place = { feed, attached: this.#engine.attach(room), uses: 0, dropping: undefined };
     // A room that could not be attached is forgotten at once: the next to ask tries anew.
     place.attached.catch(() => this.#drop(room.name, place));

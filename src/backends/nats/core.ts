@@ -44,6 +44,7 @@ export class CoreBackend implements Backend {
     const names = new Names(this.#settings.prefix);
     const link: Link = new Link(this.#settings, {
       verify: () => link.flush(),
+      lost: () => feeds.lost(),
       restored: () => void this.#restored(),
       log: context.log,
     });
@@ -52,7 +53,7 @@ export class CoreBackend implements Backend {
       message: () => undefined,
       relayed: (room, text) => feeds.relayed(room, text),
     });
-    const feeds: Feeds = new Feeds(withoutLog(bus), { log: context.log });
+    const feeds: Feeds = new Feeds(withoutLog(bus), context);
     try {
       await link.open();
       await facts.open();

@@ -64,6 +64,7 @@ export class JetStreamBackend implements Backend {
     const names = new Names(this.#settings.prefix);
     const link: Link = new Link(this.#settings, {
       verify: async () => void (await life.verify()),
+      lost: () => feeds.lost(),
       restored: () => void feeds.restored(),
       log: context.log,
     });
@@ -76,7 +77,7 @@ export class JetStreamBackend implements Backend {
       message: (room, message) => this.#pushed(room, message),
       relayed: (room, text) => feeds.relayed(room, text),
     });
-    const feeds: Feeds = new Feeds(feedEngine(engine, logs, bus), { log: context.log });
+    const feeds: Feeds = new Feeds(feedEngine(engine, logs, bus), context);
     const appends = new Appends({ engine, logs, keys: new Records(engine, false) });
     try {
       await link.open();

@@ -22,6 +22,8 @@ const firstMs = 10_000;
 export interface LinkEvents {
   /** Connected, first or again. Until it resolves calls wait; where it rejects it is called again. */
   readonly verify: () => Promise<void>;
+  /** Broken; nothing arrives any more. */
+  readonly lost: () => void;
   /** Verified after a break. */
   readonly restored: () => void;
   readonly log: BackendContext["log"];
@@ -240,6 +242,7 @@ export class Link {
     this.#generation++;
     if (this.#isReady) this.#events.log("warn", "the connection to NATS is broken; it is being made anew");
     this.#isReady = false;
+    this.#events.lost();
   }
 
   async #verified(): Promise<void> {

@@ -13,6 +13,8 @@ export interface BusOptions {
   readonly waitMs: number;
   readonly log: BackendContext["log"];
   readonly message: (channel: string, text: string) => void;
+  /** Nothing is pushed any more. */
+  readonly lost: () => void;
   /** All channels are subscribed again, after they were not. */
   readonly restored: () => void;
 }
@@ -34,7 +36,10 @@ export class Bus {
         make: options.make,
         settle: (client) => this.#settle(client),
         opened: (client) => this.#opened(client),
-        lost: () => (this.#asked = new Map()),
+        lost: () => {
+          this.#asked = new Map();
+          options.lost();
+        },
       },
       { title: "what is pushed", place: options.place, log: options.log },
     );

@@ -71,9 +71,11 @@ export class Node {
       known: (room) => this.feeds.get(room)?.position,
     });
     this.facts = new Facts(this.#calls, this.#names, this.#now);
-    this.feeds = new Feeds(this.#engine(), { log: context.log });
+    this.feeds = new Feeds(this.#engine(), context);
     const message = (channel: string, text: string): void => this.#message(channel, text);
-    this.#bus = new Bus({ make, place, waitMs, log: context.log, message, restored: () => this.#restore() });
+    const { feeds } = this;
+    const restored = (): void => this.#restore();
+    this.#bus = new Bus({ make, place, waitMs, log: context.log, message, lost: () => feeds.lost(), restored });
     this.#probe = new Probe({ send: (text) => this.#sendProbe(text), broken: (error) => this.#broken(error) });
   }
 

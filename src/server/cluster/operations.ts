@@ -2,6 +2,7 @@ import { closeCodes } from "../../protocol/codes.ts";
 import type { Member } from "../../protocol/frames.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Revocations } from "../auth/revocations.ts";
+import type { Connected } from "../connected.ts";
 import type { Connections } from "../connections.ts";
 import type { Logger } from "../options.ts";
 import type { Rooms } from "../rooms.ts";
@@ -27,6 +28,9 @@ export interface OperationsContext {
   /** Undefined: this node is the only one. */
   readonly cluster: Cluster | undefined;
 }
+
+/** Of the backend, where a node that was away asks whose credentials were revoked. */
+const lookUpsAtOnce = 500;
 
 const calls = {
   disconnect: "disconnect",
@@ -135,14 +139,18 @@ export class Operations {
 
   /** Looks up whose credentials were revoked while this node could not be told. Rejects with `BackendUnavailable`. */
   async checkRevocations(): Promise<void> {
-    const { connections, revocations } = this.#context;
-    for (const connection of [...connections.all()]) {
-      // One after the other: there is time, and a hundred thousand at once would crowd out what clients ask.
-      if (connection.closed || connection.user === "") continue;
-      // oxlint-disable-next-line no-await-in-loop
-      const identity = await revocations.unlessRevoked(connection.identity);
-      if (identity === undefined) connection.close(closeCodes.disconnected, "disconnected");
+    const { connections } = this.#context;
+    const all = [...connections.all()];
+    for (let i = 0; i < all.length; i += lookUpsAtOnce) {
+      // oxlint-disable-next-line no-await-in-loop -- a hundred thousand at once would crowd out what clients ask
+      await Promise.all(all.slice(i, i + lookUpsAtOnce).map((connection) => this.#checkRevoked(connection)));
     }
+  }
+
+  async #checkRevoked(connection: Connected): Promise<void> {
+    if (connection.closed || connection.user === "") return;
+    const identity = await this.#context.revocations.unlessRevoked(connection.identity);
+    if (identity === undefined) connection.close(closeCodes.disconnected, "disconnected");
   }
 
   #disconnectHere(user: string, revokedAt: number | undefined): void {
