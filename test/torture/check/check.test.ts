@@ -51,6 +51,18 @@ describe("the checker, where nothing is wrong, says nothing of", () => {
     tale.got("ann/1", { type: "ack", re: "m1", cursor: "e:1", offset: 1 }).got("ann/1", { type: "skip", offset: 1 });
     expect(verdict(tale.over("e", ["m1"]))).toEqual([]);
   });
+
+  it("a repeat that is sent in one millisecond with another publish, in another order than at first", () => {
+    const tale = new Tale().join("ann", "e:0").publish("m1", undefined).publish("m2", undefined);
+    tale.add({ kind: "ended", connection: "ann/1", by: "device" }).join("ann", "e:0", {}, 2);
+    tale.publish("m2", undefined, "ann/2").wait(-10).publish("m1", undefined, "ann/2");
+    for (const [re, offset] of [
+      ["m2", 1],
+      ["m1", 2],
+    ] as const)
+      tale.got("ann/2", { type: "ack", re, offset, cursor: `e:${offset}` }).message("ann/2", offset, re);
+    expect(verdict(tale.over("e", ["m2", "m1"]))).toEqual([]);
+  });
 });
 
 describe("the checker finds a planted", () => {

@@ -8,14 +8,16 @@ interface Line {
 }
 
 /** What each connection published into each room, in the order in which it sent it. */
-function linesOf({ publishes }: Story): Line[][] {
+function linesOf({ publishes, records }: Story): Line[][] {
+  const places = new Map(records.map((record, place) => [record, place]));
+  const placeOf = ({ attempt }: Line): number => places.get(attempt.asked) ?? -1;
   const all = [...publishes.values()].flatMap((publish) => publish.attempts.map((attempt) => ({ publish, attempt })));
   const sent = all.filter(({ attempt }) => attempt.asked.kind === "sent");
   const byLine = groupBy(sent, ({ publish, attempt }) => {
     return `${attempt.asked.kind === "sent" ? attempt.asked.connection : ""} ${publish.room}`;
   });
-  // Those of one millisecond are as they were recorded: a sort keeps them.
-  return [...byLine.values()].map((line) => line.toSorted((a, b) => a.attempt.asked.at - b.attempt.asked.at));
+  // Those of one millisecond as they were recorded: a repeat may stand behind what was first sent after it.
+  return [...byLine.values()].map((line) => line.toSorted((a, b) => placeOf(a) - placeOf(b)));
 }
 
 /** 6 (P-6): requests of one connection that name the same room are answered in the order they came. */
