@@ -48,6 +48,25 @@ describe("several nodes on one NATS", () => {
     expect(await a.read(room, 0, 100)).toHaveLength(20);
   });
 
+  it("whose clocks are wrong by hours keep a message once, and agree on what has expired", async () => {
+    const options = { servers: server.url, prefix: newPrefix() };
+    const [late, right, early] = await Promise.all(
+      [-7_200_000, 0, 7_200_000].map((off) => opened(options, () => Date.now() + off)),
+    );
+    const nodes = [late!, right!, early!];
+    for (const [n, node] of nodes.entries()) {
+      const first = await node.append(room, entry("once"), keyOf(`k${n}`));
+      for (const other of nodes) {
+        expect(await other.find(room, keyOf(`k${n}`))).toMatchObject({ offset: keptOffset(first) });
+        expect((await other.append(room, entry("once"), keyOf(`k${n}`))).kind).toBe("duplicate");
+      }
+      await node.set(`fact ${n}`, "known", 60_000);
+      for (const other of nodes) expect(await other.get(`fact ${n}`)).toBe("known");
+    }
+    expect(await right!.read(room, 0, 100)).toHaveLength(3);
+    expect(new Set(await Promise.all(nodes.map(async (node) => (await node.state(room)).epoch))).size).toBe(1);
+  });
+
   it("pass texts on, give a fact to one taker alone, and know whether somebody else is there", async () => {
     const options = { servers: server.url, prefix: newPrefix() };
     const [a, b] = await Promise.all([opened(options), opened(options)]);
@@ -67,6 +86,16 @@ describe("several nodes on one NATS", () => {
     expect([await a.get("long"), await a.take("long"), await a.get("long")]).toEqual(["carol", "carol", undefined]);
   });
 });
+
+/** Consumers that are kept with the stream. */
+async function hangOn(url: string, stream: string, count: number): Promise<void> {
+  const config = { deliver_policy: "all", ack_policy: "explicit" };
+  for (const i of numbers(1, count)) {
+    const name = `hanger-${i}`;
+    const payload = { stream_name: stream, config: { ...config, durable_name: name } };
+    await jetstream(url, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, payload);
+  }
+}
 
 describe("when NATS fails", () => {
   it("killed and started again: what was acknowledged is there, in the same epoch, and listeners go on", async () => {
@@ -144,6 +173,37 @@ describe("when NATS fails", () => {
     expect(appended).toMatchObject({ kind: "kept", epoch: onA.jumps[0]?.epoch });
     expect(await b.state(room)).toMatchObject({ epoch: onA.jumps[0]?.epoch, trimmed: 0 });
   }, 20_000);
+
+  it("with its stream deleted again and again: one new epoch each time, and what is acknowledged after it stays", async () => {
+    const own = await startNats();
+    try {
+      const options = { servers: own.url, prefix: newPrefix(), waitMs: 10_000 };
+      const [a, b] = await Promise.all([opened(options), opened(options)]);
+      const [onA, onB] = await Promise.all([told(a, room), told(b, room)]);
+      for (const round of numbers(1, 5)) {
+        await Promise.all(numbers(1, 100).map((i) => a.append(room, entry(`old ${round}.${i}`))));
+        const { epoch: before } = await a.state(room);
+        // What hangs on the stream is what its deletion takes its time for.
+        await hangOn(own.url, `${options.prefix}-log`, 100);
+        const deletion = jetstream(own.url, `STREAM.DELETE.${options.prefix}-log`);
+        // Somebody is always there to find it missing while it is being deleted.
+        for (let epoch = before; epoch === before;) ({ epoch } = await a.state(room));
+        await deletion;
+        const appended = await Promise.all(numbers(1, 20).map((i) => b.append(room, entry(`new ${round}.${i}`))));
+        const epochs = new Set(appended.map((each) => (each.kind === "kept" ? each.epoch : each.kind)));
+        expect([...epochs]).toEqual([(await a.state(room)).epoch]);
+        await Promise.all([onA, onB].map((each) => each.until(({ words }) => words.includes(`new ${round}.20`))));
+        for (const { jumps } of [onA, onB]) expect(jumps.map(({ epoch }) => epoch)).toHaveLength(round);
+      }
+      await own.kill();
+      await own.restart();
+      const bodies = (await b.read(room, 0, 1_000)).map(({ body }) => body);
+      expect(bodies).toEqual(numbers(1, 20).map((i) => `new 5.${i}`));
+      expect((await a.state(room)).epoch).toBe(onA.jumps.at(-1)?.epoch);
+    } finally {
+      await own.stop();
+    }
+  }, 60_000);
 
   it("with its files put back to an earlier day: another epoch, before an offset comes twice", async () => {
     const own = await startNats();

@@ -184,6 +184,7 @@ function parse(message: Msg): Answer {
 
 function checked(answer: Answer): Answer {
   if (answer.error === undefined) return answer;
+  if (answer.error.err_code === noSuchStream) throw new NoResponders("the stream is not there");
   throw new RefusedByNats(answer.error.description ?? `error ${answer.error.code}`);
 }
 

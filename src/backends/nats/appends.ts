@@ -99,7 +99,7 @@ export class Appends {
   /** Safe to repeat: the stream knows the message by its id. */
   async #once(job: Job, ownId: string): Promise<Sent & { appended: Appended }> {
     const { room, entry, key } = job;
-    const { api, names, streams, life: stream, context } = this.#engine;
+    const { api, names, streams, life: stream, clock } = this.#engine;
     if (key !== undefined) this.#logs.useDedupe(key.dedupeMs);
     await streams.hold({ logMs: this.#logs.lifetimeMs(room), dedupeMs: (key?.dedupeMs ?? 0) * 2 });
     const life = await this.#logs.lifeOf(room);
@@ -108,7 +108,7 @@ export class Appends {
     const mark = key && {
       fingerprint: key.fingerprint,
       resultJson: key.resultJson,
-      until: context.now() + key.dedupeMs,
+      until: clock.now() + key.dedupeMs,
     };
     const payload = encodePayload(entry, mark);
     // Of a key whose time is over the stream may still know the id: the next use has the old one's place in its own.
@@ -149,15 +149,15 @@ export class Appends {
 
   /** What the first publish with the key left, by its record or else by the message itself; "over" where its time is. */
   async #earlier(room: RoomRef, life: string, key: KeyRef & KeyFacts, seq: number): Promise<Found | "over"> {
-    const { api, names, life: stream, context } = this.#engine;
+    const { api, names, life: stream, clock } = this.#engine;
     const record = await this.#keys.peek(idOf(life, room, key));
-    if (record !== undefined) return record.until > context.now() ? this.#foundIn(record.value, life) : "over";
+    if (record !== undefined) return record.until > clock.now() ? this.#foundIn(record.value, life) : "over";
     const stored = await api.bySequence(names.log, seq);
     const mark = stored?.stamp === undefined ? undefined : decodePayload(stored.text).key;
     const epoch = epochOf(stream.current.name, life);
     // Trimmed before it could be written down: that it was this key is all that is known.
     if (mark === undefined) return { epoch, offset: seq, fingerprint: key.fingerprint, resultJson: undefined };
-    if (mark.until <= context.now()) return "over";
+    if (mark.until <= clock.now()) return "over";
     return { epoch, offset: seq, fingerprint: mark.fingerprint, resultJson: mark.resultJson };
   }
 

@@ -1,5 +1,6 @@
 import { type BackendContext, BackendUnavailable } from "../backend.ts";
 import type { Api } from "./api.ts";
+import type { EngineClock } from "./clock.ts";
 import type { Life } from "./life.ts";
 import { type Link, NoResponders } from "./link.ts";
 import type { Names } from "./names.ts";
@@ -15,6 +16,7 @@ export interface Engine {
   readonly names: Names;
   readonly streams: Streams;
   readonly life: Life;
+  readonly clock: EngineClock;
   readonly context: BackendContext;
 }
 

@@ -19,6 +19,7 @@ import type { FeedEngine, FeedState, FeedView, Position } from "../feed/engine.t
 import { Feeds } from "../feed/feeds.ts";
 import { Api } from "./api.ts";
 import { Appends } from "./appends.ts";
+import { EngineClock } from "./clock.ts";
 import { type Engine, untilDone } from "./engine.ts";
 import { Life } from "./life.ts";
 import { Link } from "./link.ts";
@@ -70,8 +71,9 @@ export class JetStreamBackend implements Backend {
     });
     const api = new Api(link);
     const streams = new Streams(api, names, this.#settings);
-    const life = new Life(api, names, streams, context);
-    const engine: Engine = { link, api, names, streams, life, context };
+    const clock = new EngineClock(api, names, context);
+    const life = new Life({ api, names, streams, clock, context });
+    const engine: Engine = { link, api, names, streams, life, clock, context };
     const logs: Logs = new Logs(engine, (room) => feeds.get(room) !== undefined);
     const bus: Bus = new Bus(engine.link, names, {
       message: (room, message) => this.#pushed(room, message),

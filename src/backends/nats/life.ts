@@ -1,7 +1,9 @@
 import { type BackendContext, BackendUnavailable } from "../backend.ts";
 import { newEpoch } from "../epoch.ts";
 import type { Api } from "./api.ts";
+import type { EngineClock } from "./clock.ts";
 import type { Names } from "./names.ts";
+import type { Engine } from "./engine.ts";
 import type { Streams } from "./streams.ts";
 
 /** One life of the stream that holds the logs. Where it went back, the next life says up to where it took over the last. */
@@ -23,18 +25,20 @@ export class Life {
   readonly #api: Api;
   readonly #names: Names;
   readonly #streams: Streams;
-  readonly #context: BackendContext;
+  readonly #clock: EngineClock;
+  readonly #log: BackendContext["log"];
   #current: StreamLife | undefined;
   #recordSeq = 0;
   #verifying: Promise<number> | undefined;
   /** The newest sequence that this node knows, and the id of its message. */
   #mark: { readonly seq: number; readonly id: string } | undefined;
 
-  constructor(api: Api, names: Names, streams: Streams, context: BackendContext) {
+  constructor({ api, names, streams, clock, context }: Omit<Engine, "link" | "life">) {
     this.#api = api;
     this.#names = names;
     this.#streams = streams;
-    this.#context = context;
+    this.#clock = clock;
+    this.#log = context.log;
   }
 
   /** Throws `BackendUnavailable` before the first `verify`. */
@@ -56,6 +60,7 @@ export class Life {
 
   async #verify(): Promise<number> {
     const lastSeq = await this.#streams.ensure();
+    await this.#clock.measureWhereDue();
     const before = this.#current?.name;
     await this.#read();
     // Another life than before: what was known is of no use for comparing.
@@ -68,7 +73,7 @@ export class Life {
   /** The stream has lost what came after `fork`: a new life for all rooms. */
   async wentBackTo(fork: number): Promise<void> {
     const parent = this.current.name;
-    this.#context.log("error", "the stream of the logs went back: every room gets a new epoch", { fork });
+    this.#log("error", "the stream of the logs went back: every room gets a new epoch", { fork });
     await this.#write({ name: newEpoch(), parent, fork });
     this.#mark = undefined;
   }
@@ -102,7 +107,7 @@ export class Life {
     this.#recordSeq = stored.seq;
     this.#current = JSON.parse(stored.text) as StreamLife;
     // It expires like a message, and must not before one.
-    const ageMs = this.#context.now() - Date.parse(stored.time);
+    const ageMs = this.#clock.now() - Date.parse(stored.time);
     if (ageMs > this.#streams.logMs / 4) await this.#write(this.#current);
   }
 

@@ -21,7 +21,7 @@ interface Known {
   life: string;
   /** Of the stream when this was learned. */
   streamLife: string;
-  /** When the newest message or mark was sent. */
+  /** When the stream took the newest message or mark, by the engine's clock. */
   lastAt: number;
   /** The newest mark, and the offset before it: marks are no messages, and yet another's predecessor in the stream. */
   mark: { readonly seq: number; readonly head: number } | undefined;
@@ -74,7 +74,7 @@ export class Logs {
   /** The life of the room, for what is appended now; a room that has none begins one. */
   async lifeOf(room: RoomRef): Promise<string> {
     const known = this.#rooms.get(room.name);
-    const isFresh = known !== undefined && this.#engine.context.now() < known.lastAt + this.lifetimeMs(room) / 2;
+    const isFresh = known !== undefined && this.#engine.clock.now() < known.lastAt + this.lifetimeMs(room) / 2;
     if (isFresh && known.streamLife === this.#engine.life.current.name) return this.#used(room, known).life;
     return (await this.#top(room)).known.life;
   }
@@ -135,7 +135,7 @@ export class Logs {
   pushed(room: string, { seq, stamp, last }: Pushed): number {
     const known = this.#rooms.get(room);
     if (known?.life !== stamp.life) return last;
-    known.lastAt = Math.max(known.lastAt, stamp.at);
+    known.lastAt = this.#engine.clock.now();
     const prev = last === known.mark?.seq ? known.mark.head : last;
     noteMark(known, seq, stamp);
     const { shape } = known;
@@ -153,8 +153,7 @@ export class Logs {
   async #top(room: RoomRef): Promise<Top> {
     for (let attempt = 0; attempt < 10; attempt++) {
       const stored = await this.#last(room.name);
-      const now = this.#engine.context.now();
-      const age = stored?.stamp === undefined ? Infinity : now - stored.stamp.at;
+      const age = stored?.stamp === undefined ? Infinity : this.#ageOf(stored);
       const lifetimeMs = this.lifetimeMs(room);
       const isForgotten = age > lifetimeMs && (age === Infinity || !this.#isWatched(room.name));
       if (stored?.stamp === undefined || isForgotten) {
@@ -163,7 +162,7 @@ export class Logs {
         if (born !== undefined) return born;
       } else {
         const head = headOf(stored.seq, stored.stamp);
-        if (age <= lifetimeMs / 2) return this.#learn(room, stored.seq, stored.stamp);
+        if (age <= lifetimeMs / 2) return this.#learn(room, stored.seq, stored.stamp, Date.parse(stored.time));
         const marked = await this.#mark(room, { life: stored.stamp.life, head, last: stored.seq, attempt });
         if (marked !== undefined) return marked;
       }
@@ -174,8 +173,14 @@ export class Logs {
   async #topIfAny(room: RoomRef): Promise<Top | undefined> {
     const stored = await this.#last(room.name);
     if (stored?.stamp === undefined) return undefined;
-    const isOver = this.#engine.context.now() - stored.stamp.at > this.lifetimeMs(room);
-    return isOver && !this.#isWatched(room.name) ? undefined : this.#learn(room, stored.seq, stored.stamp);
+    const isOver = this.#ageOf(stored) > this.lifetimeMs(room);
+    if (isOver && !this.#isWatched(room.name)) return undefined;
+    return this.#learn(room, stored.seq, stored.stamp, Date.parse(stored.time));
+  }
+
+  /** By the engine's clock alone: the message's own date is of a node that may be wrong by hours. */
+  #ageOf({ time }: Stored): number {
+    return this.#engine.clock.now() - Date.parse(time);
   }
 
   /** A leader that is new may not have all yet. */
@@ -199,7 +204,7 @@ export class Logs {
     room: RoomRef,
     { life, head, last, attempt }: { life: string; head: number; last: number; attempt: number },
   ): Promise<Top | undefined> {
-    const { api, names, context } = this.#engine;
+    const { api, names, clock, context } = this.#engine;
     await this.#engine.streams.hold({ logMs: this.lifetimeMs(room) });
     const stamp: Stamp = {
       kind: "mark",
@@ -216,7 +221,7 @@ export class Logs {
     // A cluster may let a message in between.
     const between = head === 0 ? [] : await api.shape(names.log, subject, last + 1);
     const newest = between.findLast((each) => each.seq < ack.seq && each.stamp?.kind === "entry");
-    if (newest === undefined) return this.#learn(room, ack.seq, stamp);
+    if (newest === undefined) return this.#learn(room, ack.seq, stamp, clock.now());
     return this.#mark(room, { life, head: newest.seq, last: ack.seq, attempt });
   }
 
@@ -225,7 +230,7 @@ export class Logs {
     api.purge(names.log, names.logOf(room.name), { seq }).catch(() => undefined);
   }
 
-  #learn(room: RoomRef, seq: number, stamp: Stamp): Top {
+  #learn(room: RoomRef, seq: number, stamp: Stamp, takenAt: number): Top {
     const streamLife = this.#engine.life.current.name;
     const before = this.#rooms.get(room.name);
     const known: Known =
@@ -234,7 +239,7 @@ export class Logs {
         : {
             life: stamp.life,
             streamLife,
-            lastAt: stamp.at,
+            lastAt: takenAt,
             mark: undefined,
             keptMost: 0,
             shape: undefined,
@@ -243,7 +248,7 @@ export class Logs {
     // What was read in another life of the stream may be there no more.
     if (known.streamLife !== streamLife) known.shape = undefined;
     known.streamLife = streamLife;
-    known.lastAt = Math.max(known.lastAt, stamp.at);
+    known.lastAt = Math.max(known.lastAt, takenAt);
     noteMark(known, seq, stamp);
     this.#used(room, known);
     return { known, seq, head: headOf(seq, stamp) };

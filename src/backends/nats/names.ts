@@ -72,6 +72,11 @@ export class Names {
     return `${this.#prefix}.lasting.${digest(key)}`;
   }
 
+  /** What is written there is dated, and that is all it is for. No digest of a key begins so. */
+  get clock(): string {
+    return `${this.#prefix}.brief.~clock`;
+  }
+
   briefSubjects(): string {
     return `${this.#prefix}.brief.*`;
   }

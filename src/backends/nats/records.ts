@@ -30,9 +30,9 @@ export class Records {
 
   async set(key: string, value: string, ttlMs: number): Promise<void> {
     checkKey(key);
-    const { api, names, streams, context } = this.#engine;
+    const { api, names, streams, clock } = this.#engine;
     const isBrief = ttlMs <= briefMs;
-    const payload = JSON.stringify([value, context.now() + ttlMs]);
+    const payload = JSON.stringify([value, clock.now() + ttlMs]);
     await untilDone(this.#engine, async () => {
       if (!isBrief) await streams.hold({ lastingMs: ttlMs + 60_000 });
       await api.publish(isBrief ? names.briefOf(key) : names.lastingOf(key), payload);
@@ -45,7 +45,7 @@ export class Records {
     return untilDone(this.#engine, async () => this.#valueOf((await this.#find(key))[0]));
   }
 
-  /** What is there, though its time be over: until when it was good, milliseconds since 1970. */
+  /** What is there, though its time be over: until when it was good, by the engine's clock. */
   async peek(key: string): Promise<{ value: string; until: number } | undefined> {
     const [found] = await this.#find(key);
     if (found === undefined || found.stored.text === "") return undefined;
@@ -86,7 +86,7 @@ export class Records {
     // An empty one says that it was taken.
     if (found === undefined || found.stored.text === "") return undefined;
     const [value, until] = JSON.parse(found.stored.text) as [string, number];
-    return until > this.#engine.context.now() ? value : undefined;
+    return until > this.#engine.clock.now() ? value : undefined;
   }
 
   /** Whether it was this call that removed it. */
