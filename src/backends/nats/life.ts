@@ -3,7 +3,6 @@ import { newEpoch } from "../epoch.ts";
 import type { Api } from "./api.ts";
 import type { EngineClock } from "./clock.ts";
 import type { Names } from "./names.ts";
-import type { Engine } from "./engine.ts";
 import type { Streams } from "./streams.ts";
 
 /** One life of the stream that holds the logs. Where it went back, the next life says up to where it took over the last. */
@@ -12,6 +11,14 @@ export interface StreamLife {
   readonly parent?: string;
   /** The newest sequence of the parent that is known to be as it was. */
   readonly fork?: number;
+}
+
+interface Parts {
+  readonly api: Api;
+  readonly names: Names;
+  readonly streams: Streams;
+  readonly clock: EngineClock;
+  readonly context: BackendContext;
 }
 
 /** A stream that seems to have gone back may have a leader that is not up to date yet. */
@@ -33,7 +40,7 @@ export class Life {
   /** The newest sequence that this node knows, and the id of its message. */
   #mark: { readonly seq: number; readonly id: string } | undefined;
 
-  constructor({ api, names, streams, clock, context }: Omit<Engine, "link" | "life">) {
+  constructor({ api, names, streams, clock, context }: Parts) {
     this.#api = api;
     this.#names = names;
     this.#streams = streams;
