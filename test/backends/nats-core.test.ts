@@ -42,6 +42,19 @@ describe("core NATS", () => {
     expect(left).toEqual([undefined, undefined, undefined]);
   });
 
+  it("holds a fact for as long as was asked, also where nodes' clocks are wrong by hours", async () => {
+    const options = { servers: server.url, prefix: newPrefix(), log: false };
+    const [late, early] = await Promise.all(
+      [-7_200_000, 7_200_000].map((off) => opened(options, () => Date.now() + off)),
+    );
+    await late!.set("revoked", "1", 60_000);
+    await early!.set("spent", "1", 1);
+    await expect.poll(() => early!.get("revoked")).toBe("1");
+    await expect.poll(() => late!.get("spent")).toBeUndefined();
+    const third = await opened(options);
+    expect(await third.get("revoked")).toBe("1");
+  });
+
   it("keeps a fact whose owner is gone, and gives it to nobody: better lost than spent twice", async () => {
     const options = { servers: server.url, prefix: newPrefix(), log: false };
     const [a, b] = await Promise.all([opened(options), opened(options)]);

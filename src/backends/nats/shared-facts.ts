@@ -15,6 +15,7 @@ const sweepMs = 5_000;
 
 interface Fact {
   readonly value: string;
+  /** By this node's clock. */
   readonly until: number;
   /** The node that gives it to one taker alone. */
   readonly owner: string;
@@ -22,7 +23,8 @@ interface Fact {
   readonly version: number;
 }
 
-type Word = readonly [key: string, value: string | null, until: number, owner: string, version: number];
+/** Says for how long it still holds, and not until when: nodes' clocks differ. */
+type Word = readonly [key: string, value: string | null, leftMs: number, owner: string, version: number];
 
 /**
  * Facts without a store: every node holds all of them, and tells the others of each. As durable as the nodes: what the
@@ -31,15 +33,15 @@ type Word = readonly [key: string, value: string | null, until: number, owner: s
 export class SharedFacts {
   readonly #link: Link;
   readonly #names: Names;
-  readonly #context: BackendContext;
+  readonly #now: () => number;
   readonly #node = newEpoch();
   readonly #facts = new Map<string, Fact>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(link: Link, names: Names, context: BackendContext) {
+  constructor(link: Link, names: Names, { now, steadyNow = now }: BackendContext) {
     this.#link = link;
     this.#names = names;
-    this.#context = context;
+    this.#now = steadyNow;
     this.#timer = setInterval(() => this.#sweep(), sweepMs).unref();
   }
 
@@ -71,9 +73,8 @@ export class SharedFacts {
     const known = this.#facts.get(key);
     if (known === undefined && this.#facts.size >= mostFacts) throw new BackendUnavailable("too many facts are held");
     const version = (known?.version ?? 0) + 1;
-    const until = this.#context.now() + ttlMs;
-    this.#say([[key, value, until, this.#node, version]]);
-    this.#facts.set(key, { value, until, owner: this.#node, version });
+    this.#say([[key, value, ttlMs, this.#node, version]]);
+    this.#facts.set(key, { value, until: this.#now() + ttlMs, owner: this.#node, version });
     await this.#link.flush();
   }
 
@@ -86,7 +87,7 @@ export class SharedFacts {
 
   #known(key: string): string | undefined {
     const fact = this.#facts.get(key);
-    return fact !== undefined && fact.until > this.#context.now() ? fact.value : undefined;
+    return fact !== undefined && fact.until > this.#now() ? fact.value : undefined;
   }
 
   /** Asks the owner. Where that is gone, nobody gets it: better lost than spent twice. */
@@ -113,9 +114,9 @@ export class SharedFacts {
     return value;
   }
 
-  #drop(key: string, { owner, version, until }: Fact): void {
+  #drop(key: string, { owner, version }: Fact): void {
     this.#facts.delete(key);
-    this.#say([[key, null, until, owner, version]]);
+    this.#say([[key, null, 0, owner, version]]);
   }
 
   #say(words: readonly Word[]): void {
@@ -123,14 +124,14 @@ export class SharedFacts {
   }
 
   #hear(message: Msg): void {
-    for (const [key, value, until, owner, version] of JSON.parse(message.string()) as Word[]) {
+    for (const [key, value, leftMs, owner, version] of JSON.parse(message.string()) as Word[]) {
       const known = this.#facts.get(key);
       const isOlder =
         known !== undefined && (known.version > version || (known.version === version && known.owner > owner));
       if (isOlder) continue;
       if (value === null) this.#facts.delete(key);
       else if (known !== undefined || this.#facts.size < mostFacts)
-        this.#facts.set(key, { value, until, owner, version });
+        this.#facts.set(key, { value, until: this.#now() + leftMs, owner, version });
     }
   }
 
@@ -138,7 +139,7 @@ export class SharedFacts {
     const words = [...this.#facts].map(([key, { value, until, owner, version }]): Word => [
       key,
       value,
-      until,
+      until - this.#now(),
       owner,
       version,
     ]);
@@ -148,7 +149,7 @@ export class SharedFacts {
   }
 
   #sweep(): void {
-    const now = this.#context.now();
+    const now = this.#now();
     for (const [key, { until }] of this.#facts) if (until <= now) this.#facts.delete(key);
   }
 }
