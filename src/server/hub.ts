@@ -4,10 +4,10 @@ import type { Backend } from "../backends/backend.ts";
 import { memory } from "../backends/memory/index.ts";
 import { openContract, type Contract, type PatternOf, type RoomNameOf } from "../protocol/contract.ts";
 import { isName, maxUserBytes, personalRoom } from "../protocol/names.ts";
-import type { Authenticate, Credentials, Identity, RequestFacts } from "./auth/identity.ts";
-import { checkIdentity } from "./auth/check-identity.ts";
+import type { Credentials, RequestFacts } from "./auth/identity.ts";
+import { makeIdentify, type Identify } from "./auth/identify.ts";
 import { checkOrigins } from "./auth/origin.ts";
-import { createRevocations, type Revocations } from "./auth/revocations.ts";
+import { createRevocations } from "./auth/revocations.ts";
 import { createTickets, type Tickets } from "./auth/tickets.ts";
 import { AppHandlers } from "./app-handlers.ts";
 import { Calls } from "./calls.ts";
@@ -25,7 +25,6 @@ import { spreadMs } from "./drain.ts";
 import { Entrances, type Listening } from "./entrances.ts";
 import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
-import { isLater } from "./later.ts";
 import { safeLogger } from "./logging.ts";
 import { resolveKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
 import { Counts } from "./metrics/counts.ts";
@@ -62,7 +61,6 @@ export class Hub<C extends Contract = Contract> {
   /** Where a request of node:http came from, past `trustedProxies`: for a transport of your own. */
   readonly addressOf: AddressOf;
   readonly #backend: Backend;
-  readonly #options: Omit<HubOptions, "rooms">;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #catalog: Catalog;
@@ -70,7 +68,7 @@ export class Hub<C extends Contract = Contract> {
   readonly #rooms: Rooms;
   readonly #counts: Counts = new Counts();
   #metrics: Promise<() => Promise<string>> | undefined;
-  readonly #revocations: Revocations;
+  readonly #identify: Identify;
   readonly #handles: HandleContext;
   readonly #entrances: Entrances;
   readonly #groups: Groups;
@@ -81,7 +79,6 @@ export class Hub<C extends Contract = Contract> {
 
   constructor(options: HubOptions<C>, surroundings: Partial<HubSurroundings>) {
     checkOrigins(options.origins ?? []);
-    this.#options = options;
     this.limits = resolveLimits(options.limits);
     this.addressOf = makeAddressOf(options.trustedProxies);
     this.#clock = surroundings.clock ?? systemClock();
@@ -90,7 +87,10 @@ export class Hub<C extends Contract = Contract> {
     this.#catalog = new Catalog(options.rooms ?? openContract, resolveKeep(options.keep, this.#backend));
     const clock = this.#clock;
     this.tickets = createTickets(this.#backend, clock.now, randomBytes);
-    this.#revocations = createRevocations(this.#backend, clock.now);
+    const revocations = createRevocations(this.#backend, clock.now);
+    const { tickets } = this;
+    const { auth } = options;
+    this.#identify = makeIdentify({ auth, tickets, revocations, now: clock.now, counts: this.#counts });
     const turn = new Turn(clock.monotonic);
     const node = randomBytes(nodeNameBytes).toString("base64url");
     const { shared } = this.#backend.promises;
@@ -109,7 +109,7 @@ export class Hub<C extends Contract = Contract> {
       cluster,
       connections: this.#connections,
       rooms: this.#rooms,
-      revocations: this.#revocations,
+      revocations,
       limits: this.limits,
       rates: options.rates === undefined ? undefined : rates,
       clock,
@@ -155,8 +155,8 @@ export class Hub<C extends Contract = Contract> {
       connections: this.#connections,
       turn,
       requests,
-      check: (credentials, request) => this.authenticate(credentials, request),
-      overtaken: (identity) => this.#revocations.overtook(identity),
+      check: this.#identify,
+      overtaken: (identity) => revocations.overtook(identity),
       start: () => this.start(),
       isOpen: () => this.#isOpen,
       draining: () => this.#closing !== undefined,
@@ -271,33 +271,8 @@ export class Hub<C extends Contract = Contract> {
    * Who credentials belong to, by the hub's own ways: `auth`, tickets, and what was revoked. Answers at once where all of
    * these do. Throws or rejects where it cannot be told now.
    */
-  authenticate(credentials: Credentials, request: RequestFacts): Identity | undefined | Promise<Identity | undefined> {
-    const counts = this.#counts;
-    const failed = (error: unknown): never => {
-      counts.authenticated("failed");
-      throw error;
-    };
-    const settled = (identity: Identity | undefined): Identity | undefined => {
-      counts.authenticated(identity === undefined ? "refused" : "accepted");
-      return identity;
-    };
-    let found: Identity | undefined | Promise<Identity | undefined>;
-    try {
-      found = this.#identify(credentials, request);
-    } catch (error) {
-      return failed(error);
-    }
-    return isLater(found) ? found.then(settled, failed) : settled(found);
-  }
-
-  #identify(credentials: Credentials, request: RequestFacts): Identity | undefined | Promise<Identity | undefined> {
-    const isTicket = credentials.kind === "ticket";
-    const found = isTicket ? this.tickets.redeem(credentials.token) : this.#options.auth?.(credentials, request);
-    const check = (answer: Identity | null | undefined): ReturnType<Authenticate> => {
-      const identity = checkIdentity(answer, { nowMs: this.#clock.now(), mayBeAnonymous: isTicket });
-      return identity === undefined ? undefined : this.#revocations.unlessRevoked(identity);
-    };
-    return isLater(found) ? Promise.resolve(found).then(check) : check(found);
+  authenticate(credentials: Credentials, request: RequestFacts): ReturnType<Identify> {
+    return this.#identify(credentials, request);
   }
 
   /**
