@@ -13,6 +13,11 @@ export interface StreamLife {
   readonly fork?: number;
 }
 
+interface Mark {
+  readonly seq: number;
+  readonly id: string;
+}
+
 interface Parts {
   readonly api: Api;
   readonly names: Names;
@@ -38,7 +43,7 @@ export class Life {
   #recordSeq = 0;
   #verifying: Promise<number> | undefined;
   /** The newest sequence that this node knows, and the id of its message. */
-  #mark: { readonly seq: number; readonly id: string } | undefined;
+  #mark: Mark | undefined;
 
   constructor({ api, names, streams, clock, context }: Parts) {
     this.#api = api;
@@ -66,13 +71,16 @@ export class Life {
   }
 
   async #verify(): Promise<number> {
+    // As it is before the stream is asked: what comes while it answers is no sign that it went back.
+    const mark = this.#mark;
     const lastSeq = await this.#streams.ensure();
     await this.#clock.measureWhereDue();
     const before = this.#current?.name;
     await this.#read();
     // Another life than before: what was known is of no use for comparing.
-    if (before !== undefined && before !== this.current.name) this.#mark = undefined;
-    const fork = await this.#wentBack(lastSeq);
+    const isOther = before !== undefined && before !== this.current.name;
+    if (isOther) this.#mark = undefined;
+    const fork = isOther || mark === undefined ? undefined : await this.#wentBack(mark, lastSeq);
     if (fork !== undefined) await this.wentBackTo(fork);
     return lastSeq;
   }
@@ -86,19 +94,17 @@ export class Life {
   }
 
   /** Reads again before it is believed. */
-  async #wentBack(lastSeq: number): Promise<number | undefined> {
-    let fork = await this.#forkOf(lastSeq);
+  async #wentBack(mark: Mark, lastSeq: number): Promise<number | undefined> {
+    let fork = await this.#forkOf(mark, lastSeq);
     for (const ms of doubtMs) {
       if (fork === undefined) return undefined;
       await new Promise((resolve) => setTimeout(resolve, ms));
-      fork = await this.#forkOf((await this.#api.info(this.#names.log))?.state.last_seq ?? 0);
+      fork = await this.#forkOf(mark, (await this.#api.info(this.#names.log))?.state.last_seq ?? 0);
     }
     return fork;
   }
 
-  async #forkOf(lastSeq: number): Promise<number | undefined> {
-    const mark = this.#mark;
-    if (mark === undefined) return undefined;
+  async #forkOf(mark: Mark, lastSeq: number): Promise<number | undefined> {
     if (lastSeq < mark.seq) return lastSeq;
     const stored = await this.#api.bySequence(this.#names.log, mark.seq);
     // One that is gone may have been trimmed.

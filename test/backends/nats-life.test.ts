@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import type { Api } from "../../src/backends/nats/api.ts";
+import type { EngineClock } from "../../src/backends/nats/clock.ts";
+import { Life } from "../../src/backends/nats/life.ts";
+import { Names } from "../../src/backends/nats/names.ts";
+import type { Streams } from "../../src/backends/nats/streams.ts";
+
+describe("the life of the stream", () => {
+  /** A stream whose answers may be overtaken by what it sends on. */
+  function busy({ isBack }: { isBack: boolean }): { life: Life; written: string[] } {
+    const written: string[] = [];
+    let last = 10;
+    const saw = (): void => {
+      if (!isBack) life.saw(++last, `id ${last}`);
+    };
+    /** Where it stood when it was asked; one more message is heard of before the answer. */
+    const asked = (): Promise<number> => {
+      const answer = isBack ? 5 : last;
+      saw();
+      return Promise.resolve(answer);
+    };
+    const record = {
+      seq: 1,
+      stamp: undefined,
+      id: undefined,
+      text: '{"name":"first"}',
+      time: new Date().toISOString(),
+    };
+    const api = {
+      last: () => Promise.resolve(record),
+      info: async () => ({ state: { last_seq: await asked() } }),
+      bySequence: (_: string, seq: number) => Promise.resolve({ ...record, seq, id: `id ${seq}` }),
+      publishAfter: (_: number, __: string, text: string) => {
+        written.push(text);
+        return Promise.resolve({ kind: "kept", seq: last + 1, isDuplicate: false });
+      },
+    };
+    const life: Life = new Life({
+      api: api as unknown as Api,
+      names: new Names("test"),
+      streams: { ensure: asked, logMs: 3_600_000 } as unknown as Streams,
+      clock: { now: Date.now, measureWhereDue: () => Promise.resolve() } as unknown as EngineClock,
+      context: { now: Date.now, log: () => undefined },
+    });
+    return { life, written };
+  }
+
+  it("goes on where a message is heard of before the answer that does not know it yet, every time", async () => {
+    const { life, written } = busy({ isBack: false });
+    await life.verify();
+    await life.verify();
+    await life.verify();
+    expect([life.current.name, written]).toEqual(["first", []]);
+  });
+
+  it("ends where the stream ends before what is known of it, also when it is asked again", async () => {
+    const { life, written } = busy({ isBack: true });
+    await life.verify();
+    life.saw(7, "id 7");
+    await life.verify();
+    expect(life.current).toMatchObject({ parent: "first", fork: 5 });
+    expect(written).toHaveLength(1);
+  });
+});
