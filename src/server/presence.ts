@@ -6,6 +6,8 @@ import { PresenceNews } from "./presence-news.ts";
 interface Present {
   /** On this node. */
   connections: number;
+  /** When the last of them came, monotonic; 0: none yet. */
+  enteredAt: number;
   data: Json;
   /** Of `data`: of two the higher one counts, on every node. 0: none was ever given. */
   version: number;
@@ -98,6 +100,7 @@ export class Presence {
     const isNew = !isHere(present);
     if (isNew) this.#here++;
     present.connections++;
+    present.enteredAt = this.#clock.monotonic();
     this.#clock.clearTimeout(present.grace);
     present.grace = undefined;
     const isTold = data !== undefined && this.#change(user, present, data, undefined);
@@ -120,10 +123,11 @@ export class Presence {
     present.grace = this.#clock.setTimeout(() => this.#endGrace(user, present), graceMs);
   }
 
-  /** Takes the user out of this node, however many connections there are. */
-  remove(user: string): void {
+  /** Takes the user out of this node, however many connections there are, where none has come since `givenAt`. */
+  remove(user: string, givenAt: number = Infinity): void {
     const present = this.#users.get(user);
-    if (present !== undefined && isHere(present)) this.#leaveHere(user, present, true);
+    if (present === undefined || !isHere(present) || present.enteredAt > givenAt) return;
+    this.#leaveHere(user, present, true);
   }
 
   /** Stops all timers; nothing is told any more. */
@@ -178,7 +182,7 @@ export class Presence {
   }
 
   #add(user: string, data: Json, version: number): Present {
-    const present = { connections: 0, data, version, told: -1, grace: undefined, elsewhere: 0 };
+    const present = { connections: 0, enteredAt: 0, data, version, told: -1, grace: undefined, elsewhere: 0 };
     this.#users.set(user, present);
     this.#tell(user, undefined, { joined: [{ user, data }] });
     return present;

@@ -20,6 +20,8 @@ import type { Turn } from "./turn.ts";
 /** One connection's place in one room. */
 export interface Membership {
   readonly peer: Peer;
+  /** Monotonic. */
+  readonly since: number;
   rights: ReadonlySet<Right>;
   /** Whether presence frames go to it (P-42). */
   watches: boolean;
@@ -235,9 +237,9 @@ export class Room implements RoomListener, Replayed {
     this.#checkEmpty();
   }
 
-  /** Ends the grace of a user whose connections have gone, if there is one. */
-  forget(user: string): void {
-    this.presence.remove(user);
+  /** Ends the grace of a user whose connections have gone, if there is one, and the user has not come since `givenAt`. */
+  forget(user: string, givenAt: number): void {
+    this.presence.remove(user, givenAt);
     this.#checkEmpty();
   }
 
@@ -248,7 +250,8 @@ export class Room implements RoomListener, Replayed {
   }
 
   #admit(peer: Peer): Membership {
-    const membership = { peer, rights: new Set<Right>(), watches: false, replay: undefined };
+    const since = this.#context.clock.monotonic();
+    const membership = { peer, since, rights: new Set<Right>(), watches: false, replay: undefined };
     this.members.set(peer, membership);
     this.#signals.add(peer);
     return membership;

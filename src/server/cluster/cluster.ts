@@ -6,6 +6,7 @@ import { Asks, type Answers } from "./asks.ts";
 import { Bus } from "./bus.ts";
 import { beatMs, Leases, leaseMs, tickMs } from "./leases.ts";
 import { inParts, type Cost, type MapMessage, type NodeMessage } from "./messages.ts";
+import { Orders, type Again } from "./orders.ts";
 import { SharedMap, type MapOwner } from "./shared-map.ts";
 
 /** How long a start waits to hear of the other nodes. */
@@ -17,6 +18,9 @@ const notesABeat = 200;
 const roundsABeat = 20;
 /** Under this number no answer is waited for. */
 const unawaited = 0;
+/** Orders that are said again, and how many of them are done in one turn. */
+const again = "again";
+const againATurn = 20;
 
 export interface ClusterContext {
   readonly backend: Backend;
@@ -26,8 +30,11 @@ export interface ClusterContext {
   readonly node: string;
 }
 
-/** What a call from another node is answered with. */
-export type CallHandler = (given: Json) => readonly Json[] | Promise<readonly Json[]>;
+/**
+ * What a call from another node is answered with. `givenAt`, monotonic: the call is an order that was given then and is
+ * said again; what began since is none of its business. Infinity: it is given now.
+ */
+export type CallHandler = (given: Json, givenAt: number) => readonly Json[] | Promise<readonly Json[]>;
 
 /** What the hub does about other nodes. */
 export interface ClusterEvents {
@@ -50,6 +57,7 @@ export class Cluster {
   readonly #context: ClusterContext;
   readonly #bus: Bus;
   readonly #asks: Asks;
+  readonly #orders: Orders;
   readonly #calls: Map<string, CallHandler> = new Map();
   readonly #maps: Map<string, SharedMap> = new Map();
   readonly #unsettled: Set<SharedMap> = new Set();
@@ -72,6 +80,8 @@ export class Cluster {
     this.node = context.node;
     this.#bus = new Bus(context.backend, context.node);
     this.#asks = new Asks(context.clock);
+    this.#orders = new Orders(context.clock, (node, orders) => this.askOne(node, again, orders as unknown as Json));
+    this.answer(again, (orders) => this.#doAgain(orders as unknown as readonly Again[]));
     this.#leases = new Leases(context.clock.monotonic());
   }
 
@@ -121,12 +131,25 @@ export class Cluster {
 
   /**
    * As `ask`, of what has to be done: it is said even where no other node lives, because one that was given up may only
-   * stand still, and does it when it runs again.
+   * stand still, and does it when it runs again. With `kept`, this is said again for some minutes to every node that may
+   * have missed it, also where this rejects.
    */
-  async order(call: string, given: Json): Promise<Answers> {
-    if (this.others.length > 0) return this.ask(call, given);
-    await this.#bus.toAll({ type: "ask", from: this.node, id: unawaited, call, with: given });
-    return { answers: new Map(), silent: [] };
+  async order(call: string, given: Json, kept?: Json): Promise<Answers> {
+    const doneBy = kept === undefined ? undefined : this.#orders.keep(call, kept);
+    const others = this.others;
+    if (others.length === 0) {
+      await this.#bus.toAll({ type: "ask", from: this.node, id: unawaited, call, with: given });
+      return { answers: new Map(), silent: [] };
+    }
+    let answers: Answers["answers"] = new Map();
+    try {
+      const asked = await this.ask(call, given);
+      ({ answers } = asked);
+      return asked;
+    } finally {
+      for (const node of answers.keys()) doneBy?.add(node);
+      for (const node of others) if (!answers.has(node)) this.#orders.missed(node);
+    }
   }
 
   /** Asks one node. */
@@ -297,6 +320,8 @@ export class Cluster {
       this.#bus.toNode(node, { type: "beat", from: this.node, isNew: false });
     }
     if (verdict === "revived") this.#missedAll();
+    if (verdict !== "known" && !isNew) this.#orders.missed(node);
+    this.#orders.heard(node);
     return true;
   }
 
@@ -309,6 +334,7 @@ export class Cluster {
     this.#context.logger.warn({ node: this.node, deafMs: Math.round(deafMs) }, "the other nodes can be heard again");
     this.#missedAll();
     this.#events?.missed();
+    this.#orderAgain();
   }
 
   #interrupted(): void {
@@ -316,6 +342,26 @@ export class Cluster {
     this.#missedAll();
     this.#events?.missed();
     this.#beat(this.#context.clock.monotonic());
+    this.#orderAgain();
+  }
+
+  /** What was ordered while this node was cut off. */
+  #orderAgain(): void {
+    for (const node of this.others) {
+      this.#orders.missed(node);
+      this.#orders.heard(node);
+    }
+  }
+
+  async #doAgain(orders: readonly Again[]): Promise<readonly Json[]> {
+    const now = this.#context.clock.monotonic();
+    for (const [index, { call, with: given, ageMs }] of orders.entries()) {
+      // oxlint-disable-next-line no-await-in-loop -- each looks at every room, and others have to get their turn
+      if (index % againATurn === againATurn - 1) await new Promise((resolve) => setImmediate(resolve));
+      // oxlint-disable-next-line no-await-in-loop -- in the order in which they were given
+      await this.#calls.get(call)?.(given, now - ageMs);
+    }
+    return [];
   }
 
   #missedAll(): void {
@@ -331,19 +377,21 @@ export class Cluster {
   #bye(node: string, holdMs: number): void {
     this.#leases.left(node, holdMs, this.#context.clock.monotonic());
     this.#asks.dead(node);
+    this.#orders.dead(node);
     for (const map of this.#maps.values()) map.hold(node);
   }
 
   #forget(node: string): void {
     this.#context.logger.info({ node: this.node, other: node }, "another node is gone");
     this.#asks.dead(node);
+    this.#orders.dead(node);
     for (const map of this.#maps.values()) map.drop(node);
   }
 
   async #reply({ from, id, call, with: given }: Extract<NodeMessage, { type: "ask" }>): Promise<void> {
     let items: readonly Json[] = [];
     try {
-      items = (await this.#calls.get(call)?.(given)) ?? [];
+      items = (await this.#calls.get(call)?.(given, Infinity)) ?? [];
     } catch (error) {
       this.#context.logger.error({ call, err: error }, "what another node asked for failed");
     }

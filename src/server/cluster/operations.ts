@@ -45,8 +45,9 @@ const calls = {
 
 /**
  * What is done and asked on every node: here at once, and on the others by a question that each answers when it has done
- * its part. A node that does not answer within 2 s is passed over and named in the log. All reject with
- * `BackendUnavailable` where the other nodes cannot be asked; what was to be done here is done then.
+ * its part. A node that does not answer within 2 s is passed over and named in the log; a disconnect or a removal is said
+ * to it again when it is heard (`Orders`). All reject with `BackendUnavailable` where the other nodes cannot be asked; what
+ * was to be done here is done then.
  */
 export class Operations {
   readonly #context: OperationsContext;
@@ -54,18 +55,18 @@ export class Operations {
   constructor(context: OperationsContext) {
     this.#context = context;
     const { cluster } = context;
-    cluster?.answer(calls.disconnect, (given) => {
+    cluster?.answer(calls.disconnect, (given, givenAt) => {
       const { user, revokedAt } = given as { user: string; revokedAt?: number };
-      this.#disconnectHere(user, revokedAt);
+      this.#disconnectHere(user, revokedAt, givenAt);
       return [];
     });
     cluster?.answer(calls.forgive, (user) => {
       context.revocations.forget(user as string);
       return [];
     });
-    cluster?.answer(calls.remove, (given) => {
+    cluster?.answer(calls.remove, (given, givenAt) => {
       const { room, user } = given as { room: string; user: string };
-      this.#removeHere(room, user);
+      this.#removeHere(room, user, givenAt);
       return [];
     });
     cluster?.answer(calls.count, (room) => [context.rooms.get(room as string)?.presence.size ?? 0]);
@@ -81,8 +82,9 @@ export class Operations {
   /** Closes the user's connections with 4003; with `revoke`, credentials issued before now are refused first. */
   async disconnect(user: string, revoke: boolean): Promise<void> {
     const revokedAt = revoke ? await this.#context.revocations.revoke(user) : undefined;
-    this.#disconnectHere(user, revokedAt);
-    await this.#doOnOthers(calls.disconnect, { user, ...(revokedAt !== undefined && { revokedAt }) });
+    this.#disconnectHere(user, revokedAt, Infinity);
+    // Said again without `revokedAt`: it may have been taken back by then.
+    await this.#doOnOthers(calls.disconnect, { user, ...(revokedAt !== undefined && { revokedAt }) }, { user });
   }
 
   async unrevoke(user: string): Promise<void> {
@@ -91,8 +93,8 @@ export class Operations {
   }
 
   async remove(room: string, user: string): Promise<void> {
-    this.#removeHere(room, user);
-    await this.#doOnOthers(calls.remove, { room, user });
+    this.#removeHere(room, user, Infinity);
+    await this.#doOnOthers(calls.remove, { room, user }, { room, user });
   }
 
   /** The number of members, and the first of them. Any node that is in the room knows them all. */
@@ -153,23 +155,28 @@ export class Operations {
     if (identity === undefined) connection.close(closeCodes.disconnected, "disconnected");
   }
 
-  #disconnectHere(user: string, revokedAt: number | undefined): void {
+  /** Of connections, those that were open at `givenAt`. */
+  #disconnectHere(user: string, revokedAt: number | undefined, givenAt: number): void {
     const { connections, rooms, revocations } = this.#context;
     // Before they are closed: a connection whose credentials are being checked right now must not come in after it.
     if (revokedAt !== undefined) revocations.heard(user, revokedAt);
-    for (const connection of connections.of(user)) connection.close(closeCodes.disconnected, "disconnected");
+    for (const connection of connections.of(user)) {
+      if (connection.openedAt <= givenAt) connection.close(closeCodes.disconnected, "disconnected");
+    }
     // Connections that vanished before have left the user behind in rooms, for the grace: that ends too (P-41).
-    for (const room of rooms.all()) room.forget(user);
+    for (const room of rooms.all()) room.forget(user, givenAt);
   }
 
-  #removeHere(name: string, user: string): void {
+  /** Of memberships, those that there were at `givenAt`. */
+  #removeHere(name: string, user: string, givenAt: number): void {
     const { connections, rooms } = this.#context;
     const room = rooms.get(name);
     if (room === undefined) return;
     for (const connection of connections.of(user)) {
-      if (connection.joined.get(name) === room) connection.expel(room, "removed");
+      if (connection.joined.get(name) !== room || (room.members.get(connection)?.since ?? 0) > givenAt) continue;
+      connection.expel(room, "removed");
     }
-    room.forget(user);
+    room.forget(user, givenAt);
   }
 
   /** Undefined: the room is not on this node. A room is open, too, while its first join is under way. */
@@ -199,8 +206,8 @@ export class Operations {
     return this.#answersTo(call, await this.#context.cluster?.ask(call, given));
   }
 
-  async #doOnOthers(call: string, given: Json): Promise<void> {
-    this.#answersTo(call, await this.#context.cluster?.order(call, given));
+  async #doOnOthers(call: string, given: Json, kept?: Json): Promise<void> {
+    this.#answersTo(call, await this.#context.cluster?.order(call, given, kept));
   }
 
   #answersTo(call: string, asked: Answers | undefined): (readonly Json[])[] {
