@@ -197,8 +197,11 @@ export interface Subscription {
    * Rejects with `BackendUnavailable`.
    */
   others(): Promise<number | undefined>;
-  /** The listener is not called again. Closing twice does nothing. */
-  close(): void;
+  /**
+   * The listener is not called again. Closing twice does nothing. An engine that goes on bringing this node what is said in
+   * a room which nobody here listens to any more, and so counts it among the `others`, gives texts to `relayed` meanwhile.
+   */
+  close(relayed?: (text: string) => void): void;
 }
 
 /** The log or bus cannot be reached, or is full: `unavailable` to clients (P-33). The message is for operators only. */

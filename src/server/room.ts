@@ -127,8 +127,8 @@ export class Room implements RoomListener, Replayed {
   }
 
   close(): void {
-    this.#subscription?.close();
-    this.#link?.close();
+    const left = this.#link?.close();
+    this.#subscription?.close(left && ((text) => toLeft(left, text)));
     this.presence.close();
   }
 
@@ -326,4 +326,10 @@ export class Room implements RoomListener, Replayed {
   #skip(offset: number): string {
     return encodeFrame({ type: "skip", room: this.name, offset });
   }
+}
+
+/** What nodes say in a room that this one has left; all else is for its members. */
+function toLeft(left: (text: string) => void, relayed: string): void {
+  const read = readRelay(relayed);
+  if (read.kind === "node") left(read.text);
 }

@@ -365,6 +365,30 @@ describe("subscriptions", () => {
     expect(feeds.names()).toEqual([]);
   });
 
+  it("give the one who has left the texts as long as they stay attached, and nobody listens", async () => {
+    const heard: string[] = [];
+    const leave = (subscription: Subscription, who: string): void =>
+      subscription.close((text) => heard.push(`${who} ${text}`));
+    const [first, second] = [await listen(), await listen()];
+    leave(first.subscription, "first");
+    feeds.relayed("r", "a");
+    leave(second.subscription, "second");
+    feeds.relayed("r", "b");
+    appendAndPush("c");
+    await vi.advanceTimersByTimeAsync(4_000);
+    const third = await listen();
+    feeds.relayed("r", "d");
+    leave(third.subscription, "third");
+    feeds.relayed("r", "e");
+    await vi.advanceTimersByTimeAsync(4_900);
+    feeds.relayed("r", "f");
+    await vi.advanceTimersByTimeAsync(200);
+    feeds.relayed("r", "g");
+    expect(heard).toEqual(["second b", "third e", "third f"]);
+    expect(third.told).toEqual(["~d"]);
+    expect(feeds.names()).toEqual([]);
+  });
+
   it("leave no timer behind when all is closed", async () => {
     const { subscription } = await listen();
     await listen("another");

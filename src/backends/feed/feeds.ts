@@ -36,6 +36,8 @@ interface Place {
   /** Subscriptions, and those under way. */
   uses: number;
   dropping: NodeJS.Timeout | undefined;
+  /** Takes off the one who hears texts while the room lingers. */
+  unlisten: (() => void) | undefined;
 }
 
 /**
@@ -82,13 +84,18 @@ export class Feeds {
       // From here on without an await: the listener's first message is the one right after the position.
       const { epoch, offset } = feed.position ?? { epoch: state.epoch, offset: state.head };
       const remove = feed.listeners.add(listener);
+      place.unlisten?.();
+      place.unlisten = undefined;
       return {
         state: { epoch, head: offset, trimmed: state.trimmed },
         sync: () => (hasLog ? feed.sync() : Promise.resolve(unkept)),
         others: () => this.#engine.others(room),
-        close: once(() => {
+        close: once((relayed?: (text: string) => void) => {
           remove();
           this.#release(room.name, place);
+          if (place.uses === 0 && relayed !== undefined) {
+            place.unlisten = feed.listeners.add({ appended: () => undefined, relayed });
+          }
         }),
       };
     } catch (error) {
@@ -197,7 +204,13 @@ export class Feeds {
       return known;
     }
     const feed = new Feed(room, this.#engine, this.#log, this.#gate);
-    const place: Place = { feed, attached: this.#engine.attach(room), uses: 0, dropping: undefined };
+    const place: Place = {
+      feed,
+      attached: this.#engine.attach(room),
+      uses: 0,
+      dropping: undefined,
+      unlisten: undefined,
+    };
     // A room that could not be attached is forgotten at once: the next to ask tries anew.
     place.attached.catch(() => this.#drop(room.name, place));
     this.#places.set(room.name, place);
@@ -214,6 +227,7 @@ export class Feeds {
   #drop(name: string, place: Place): void {
     if (this.#places.get(name) !== place) return;
     this.#places.delete(name);
+    place.unlisten?.();
     place.feed.close();
     this.#engine.detach(place.feed.room);
   }
@@ -227,11 +241,11 @@ async function repairAll(behind: Iterator<{ feed: Feed }>): Promise<void> {
   }
 }
 
-function once(run: () => void): () => void {
+function once<A extends readonly unknown[]>(run: (...args: A) => void): (...args: A) => void {
   let hasRun = false;
-  return () => {
+  return (...args) => {
     if (hasRun) return;
     hasRun = true;
-    run();
+    run(...args);
   };
 }

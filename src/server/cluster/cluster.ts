@@ -136,8 +136,7 @@ export class Cluster {
    */
   async order(call: string, given: Json, kept?: Json): Promise<Answers> {
     const doneBy = kept === undefined ? undefined : this.#orders.keep(call, kept);
-    const others = this.others;
-    if (others.length === 0) {
+    if (this.others.length === 0) {
       await this.#bus.toAll({ type: "ask", from: this.node, id: unawaited, call, with: given });
       return { answers: new Map(), silent: [] };
     }
@@ -148,7 +147,7 @@ export class Cluster {
       return asked;
     } finally {
       for (const node of answers.keys()) doneBy?.add(node);
-      for (const node of others) if (!answers.has(node)) this.#orders.missed(node);
+      for (const node of this.others) if (!answers.has(node)) this.#orders.missed(node);
     }
   }
 
@@ -201,17 +200,18 @@ export class Cluster {
     map.close();
   }
 
-  /** A message came for a map, on its own channel or another. */
-  received(name: string, message: MapMessage): void {
+  /** A message came for a map, on its own channel or another. `peers`: who may have it where this node has not. */
+  received(name: string, message: MapMessage, peers: ReadonlySet<string> = new Set()): void {
     if (message.from === this.node || this.#isStopped || !this.#hear(message.from)) return;
     const map = this.#maps.get(name);
     const asks = message.type === "want" || (message.type === "sync" && message.known !== undefined);
     // What is said before that would bring users back who have gone meanwhile. It is asked again.
     if (asks && this.#mustFence) return;
     if (map !== undefined) map.receive(message);
-    else if (message.type === "want") {
+    else if (asks) {
       const place = [this.#lives, 0] as const;
-      const nothing = { type: "state", from: this.node, place, part: 0, parts: 1, changes: [], peers: [] } as const;
+      const known = this.others.filter((node) => peers.has(node));
+      const nothing = { type: "state", from: this.node, place, part: 0, parts: 1, changes: [], peers: known } as const;
       this.#bus.toNode(message.from, { ...nothing, map: name });
     }
   }
@@ -320,7 +320,7 @@ export class Cluster {
       this.#bus.toNode(node, { type: "beat", from: this.node, isNew: false });
     }
     if (verdict === "revived") this.#missedAll();
-    if (verdict !== "known" && !isNew) this.#orders.missed(node);
+    if (verdict !== "known") this.#orders.missed(node);
     this.#orders.heard(node);
     return true;
   }
@@ -334,7 +334,6 @@ export class Cluster {
     this.#context.logger.warn({ node: this.node, deafMs: Math.round(deafMs) }, "the other nodes can be heard again");
     this.#missedAll();
     this.#events?.missed();
-    this.#orderAgain();
   }
 
   #interrupted(): void {
@@ -342,15 +341,6 @@ export class Cluster {
     this.#missedAll();
     this.#events?.missed();
     this.#beat(this.#context.clock.monotonic());
-    this.#orderAgain();
-  }
-
-  /** What was ordered while this node was cut off. */
-  #orderAgain(): void {
-    for (const node of this.others) {
-      this.#orders.missed(node);
-      this.#orders.heard(node);
-    }
   }
 
   async #doAgain(orders: readonly Again[]): Promise<readonly Json[]> {

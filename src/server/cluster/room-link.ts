@@ -49,9 +49,12 @@ export class RoomLink implements MapOwner, PresenceLink {
     this.#map.interrupted();
   }
 
-  close(): void {
+  /** Gives what has to hear the other nodes as long as they count this one among those that are in the room. */
+  close(): (text: string) => void {
+    const peers = this.#map.peers;
     this.#presence.link = undefined;
     this.#cluster.close(this.#name, this.#map);
+    return lingering(this.#cluster, this.#name, new Set(peers));
   }
 
   nextVersion(): number {
@@ -87,4 +90,17 @@ export class RoomLink implements MapOwner, PresenceLink {
   together(repaired: boolean, apply: () => void): void {
     this.#presence.together(repaired, apply);
   }
+}
+
+/**
+ * Answers for a room that this node has left: it has nothing, and knows who had something when it left or has spoken
+ * since. Otherwise whoever comes first on another node waits for an answer in vain. Bounded by the number of nodes.
+ */
+function lingering(cluster: Cluster, name: string, peers: Set<string>): (text: string) => void {
+  return (text) => {
+    const message = readMessage(text) as MapMessage | undefined;
+    if (message === undefined) return;
+    cluster.received(name, message, peers);
+    peers.add(message.from);
+  };
 }

@@ -69,6 +69,11 @@ export class SharedMap {
     this.#place = [lines.nextLife(), 0];
   }
 
+  /** The other nodes that have something in it: one that has nothing may have closed it long ago. */
+  get peers(): string[] {
+    return [...this.#replicas].filter(([, { entries }]) => entries.size > 0).map(([name]) => name);
+  }
+
   /**
    * Resolves when the other nodes have said what they have, or when time is over. `others`: how many have the map;
    * undefined: some.
@@ -255,9 +260,7 @@ export class SharedMap {
   #answer(node: string, known: Place | undefined): void {
     this.flush();
     const place = this.#place;
-    // One that has nothing in it may have closed it long ago, and would be waited for in vain.
-    const peers = [...this.#replicas].filter(([, { entries }]) => entries.size > 0).map(([name]) => name);
-    const base = { type: "state", from: this.#lines.node, place, peers } as const;
+    const base = { type: "state", from: this.#lines.node, place, peers: this.peers } as const;
     if (known !== undefined && known[0] === place[0] && known[1] === place[1]) {
       this.#lines.toNode(node, { ...base, part: 0, parts: 0, changes: [] });
       return;

@@ -252,6 +252,93 @@ describe("nodes that come and go", () => {
   });
 });
 
+describe("a room that the last member on another node has just left", () => {
+  /** Nodes whose rooms stay attached to the engine; they count among the others there. */
+  async function lingering(...names: string[]): Promise<{ nodes: TestNodes; all: TestNode[] }> {
+    const nodes = new TestNodes();
+    const all = await nodes.start(...names);
+    for (const { way } of all) way.lingers = true;
+    return { nodes, all };
+  }
+
+  async function comeAndGo(nodes: TestNodes, node: TestNode, user = "gone"): Promise<void> {
+    (await nodes.join(node, user, "r"))!.says({ type: "leave", room: "r" });
+    await settle();
+    expect(node.core.rooms.size).toBe(0);
+  }
+
+  /** Comes in without any time going by: nobody is waited for in vain. */
+  async function comesAtOnce(nodes: TestNodes, node: TestNode): Promise<Observer> {
+    const since = node.clock.monotonic();
+    const seen = await watch(nodes, node);
+    expect(node.clock.monotonic()).toBe(since);
+    return seen;
+  }
+
+  it("is entered at once: that node answers that it has nothing", async () => {
+    const { nodes, all } = await lingering("a", "b", "c");
+    const [a, b, c] = all as [TestNode, TestNode, TestNode];
+    await comeAndGo(nodes, b);
+    await comeAndGo(nodes, c);
+    const seen = await comesAtOnce(nodes, a);
+    expect(seen.names).toEqual(["at a"]);
+    expect(a.core.cluster!.syncs).toBeGreaterThanOrEqual(2);
+  });
+
+  it("is whole at once, too, where the engine does not tell how many nodes there are", async () => {
+    const { nodes, all } = await lingering("a", "b", "c", "d");
+    for (const { way } of all) way.counts = false;
+    const [a, b, c, d] = all as [TestNode, TestNode, TestNode, TestNode];
+    await nodes.join(c, "was there", "r");
+    await comeAndGo(nodes, b);
+    await nodes.join(d, "came later", "r");
+    // What `b` says is there first.
+    c.pause();
+    d.pause();
+    const joining = nodes.join(a, "ann", "r", { presence: true });
+    await settle();
+    c.resume();
+    d.resume();
+    const seen = new Observer((await joining)!);
+    expect(seen.names).toEqual(["ann", "came later", "was there"]);
+  });
+
+  it("is not waited for on behalf of a node that has died", async () => {
+    const { nodes, all } = await lingering("a", "b", "c");
+    for (const { way } of all) way.counts = false;
+    const [a, b, c] = all as [TestNode, TestNode, TestNode];
+    await nodes.join(c, "dead", "r");
+    await comeAndGo(nodes, b);
+    c.kill();
+    await nodes.wait(20_000);
+    expect((await comesAtOnce(nodes, a)).names).toEqual(["at a"]);
+  });
+
+  it("is the same for who comes back, and for those who hear of it elsewhere", async () => {
+    const { nodes, all } = await lingering("a", "b");
+    const [a, b] = all as [TestNode, TestNode];
+    await comeAndGo(nodes, b);
+    const seen = await comesAtOnce(nodes, a);
+    await nodes.join(b, "back", "r");
+    expect(seen.hear().names).toEqual(["at a", "back"]);
+    await nodes.wait(20_000);
+    expect(told([seen], "back")).toEqual(["+"]);
+  });
+
+  it("leaves nothing behind once the engine lets go of it", async () => {
+    const { nodes, all } = await lingering("a", "b");
+    const [a, b] = all as [TestNode, TestNode];
+    const timers = nodes.all.map(({ clock }) => clock.timers);
+    await comeAndGo(nodes, a);
+    await comeAndGo(nodes, b);
+    await comeAndGo(nodes, a);
+    for (const { way } of all) way.letGo();
+    expect(nodes.engine.subscribed.has("r")).toBe(false);
+    expect(nodes.all.map(({ clock }) => clock.timers)).toEqual(timers);
+    expect(all.map(({ core }) => core.rooms.size)).toEqual([0, 0]);
+  });
+});
+
 describe("texts that are lost", () => {
   it("finds out by the next change, and within 15 s without one", async () => {
     const { nodes, a, b, engine, seen } = await withEngine();

@@ -53,8 +53,11 @@ export class SharedNode implements Backend {
   isCut = false;
   /** Whether `others` tells how many. */
   counts = true;
+  /** Whether rooms that nobody here listens to any more stay attached, until `letGo`. */
+  lingers = false;
   readonly #engine: SharedEngine;
   readonly #own: Set<Subscribed> = new Set();
+  readonly #lingering: Map<string, () => void> = new Map();
   /** While the process stands still: what its socket holds for it. */
   #held: (() => void)[] | undefined;
 
@@ -82,6 +85,12 @@ export class SharedNode implements Backend {
   restore(): void {
     this.isCut = false;
     for (const { listener } of [...this.#own]) listener.interrupted?.();
+  }
+
+  /** Rooms that linger are detached. */
+  letGo(): void {
+    for (const detach of this.#lingering.values()) detach();
+    this.#lingering.clear();
   }
 
   pause(): void {
@@ -124,10 +133,9 @@ export class SharedNode implements Backend {
       appended: (entry) => this.give(() => listener.appended(entry)),
       relayed: () => undefined,
     });
-    const one = { node: this, listener };
-    const all = this.#engine.subscribed.get(room.name) ?? new Set();
-    this.#engine.subscribed.set(room.name, all.add(one));
-    this.#own.add(one);
+    const { all, remove } = this.#attach(room.name, listener);
+    this.#lingering.get(room.name)?.();
+    this.#lingering.delete(room.name);
     return {
       state: inner.state,
       sync: () => inner.sync(),
@@ -136,13 +144,27 @@ export class SharedNode implements Backend {
         const nodes = new Set([...all].map(({ node }) => node).filter((node) => node !== this));
         return this.counts || nodes.size === 0 ? nodes.size : undefined;
       },
-      close: () => {
+      close: (relayed = () => undefined) => {
         inner.close();
-        all.delete(one);
-        this.#own.delete(one);
-        if (all.size === 0) this.#engine.subscribed.delete(room.name);
+        if (this.lingers) {
+          this.#lingering.set(room.name, this.#attach(room.name, { appended: () => undefined, relayed }).remove);
+        }
+        remove();
       },
     };
+  }
+
+  #attach(room: string, listener: RoomListener): { all: Set<Subscribed>; remove: () => void } {
+    const one = { node: this, listener };
+    const all = this.#engine.subscribed.get(room) ?? new Set();
+    this.#engine.subscribed.set(room, all.add(one));
+    this.#own.add(one);
+    const remove = (): void => {
+      all.delete(one);
+      this.#own.delete(one);
+      if (all.size === 0) this.#engine.subscribed.delete(room);
+    };
+    return { all, remove };
   }
 
   async relay(room: RoomRef, text: string): Promise<void> {
