@@ -87,8 +87,8 @@ describe.each(Object.entries(engines))("three servers on one %s", (_name, start)
       await coming.expect({ type: "joined", room: `left ${n}`, members: 1 });
       tookMs.push(performance.now() - since);
     }
-    // The wait for an answer that does not come is 300 ms, every time; a busy machine is not slow each time.
-    expect(Math.min(...tookMs)).toBeLessThan(150);
+    // The wait for an answer that does not come is 300 ms; a busy machine is not slow most of the time.
+    expect(tookMs.toSorted((x, y) => x - y)[2]).toBeLessThan(150);
   });
 
   it("count a user's connections together", async () => {

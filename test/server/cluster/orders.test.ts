@@ -54,7 +54,7 @@ describe("what a node was ordered while it was cut off", () => {
   it.each([
     ["for a moment", 0],
     ["until it was given up", 20],
-  ])("it does as soon as it is back: %s", async (_how, seconds) => {
+  ])("is done as soon as that is back: %s", async (_how, seconds) => {
     const nodes = await hubs(3);
     const [a, b, c] = nodes as [Node, Node, Node];
     const [ann, bob, cyd] = [await b.member("ann", "r"), await b.connect("bob"), await b.member("cyd", "r")];
@@ -72,7 +72,7 @@ describe("what a node was ordered while it was cut off", () => {
     expect(await cyd.settled()).toEqual([]);
   });
 
-  it("does where the engine lost it without a word, with its next beats", async () => {
+  it("is done where the engine lost it without a word, with the next beats", async () => {
     const nodes = await hubs(2);
     const [a, b] = nodes as [Node, Node];
     const ann = await b.member("ann", "r");
