@@ -17,17 +17,28 @@ const linkFaults: readonly FaultName[] = [
 /** One Redis, and a way to it for each node. On even seeds what it keeps is on disk, on odd ones it ends with it. */
 export async function redis({ seed }: EngineContext): Promise<Engine> {
   const server = await startRedis({ appendonly: seed % 2 === 0 });
+  /** Two faults may want it away at once: it comes back with the last, and one that is away has nothing to flush. */
+  let away = 0;
+  let turn: Promise<void> = Promise.resolve();
+  const inTurn = (work: () => Promise<void>): Promise<void> => (turn = turn.then(work));
   const begin = async ({ fault }: PlannedFault): Promise<() => Promise<void>> => {
     switch (fault) {
       case "engine-flush":
-        await server.flush();
+        await inTurn(async () => {
+          if (away === 0) await server.flush();
+        });
         return nothing;
       case "engine-pause":
         server.pause();
         return () => Promise.resolve(server.resume());
       case "engine-kill":
-        await server.kill();
-        return () => server.restart();
+        await inTurn(async () => {
+          if (away++ === 0) await server.kill();
+        });
+        return () =>
+          inTurn(async () => {
+            if (--away === 0) await server.restart();
+          });
       default:
         throw new Error(`Redis has no ${fault}`);
     }
