@@ -1,4 +1,3 @@
-/* oxlint-disable typescript/require-await -- async makes of what is thrown the rejection that the contract asks for */
 import { Redis } from "ioredis";
 import {
   type Appended,

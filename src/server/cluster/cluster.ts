@@ -346,9 +346,7 @@ export class Cluster {
   async #doAgain(orders: readonly Again[]): Promise<readonly Json[]> {
     const now = this.#context.clock.monotonic();
     for (const [index, { call, with: given, ageMs }] of orders.entries()) {
-      // oxlint-disable-next-line no-await-in-loop -- each looks at every room, and others have to get their turn
       if (index % againATurn === againATurn - 1) await new Promise((resolve) => setImmediate(resolve));
-      // oxlint-disable-next-line no-await-in-loop -- in the order in which they were given
       await this.#calls.get(call)?.(given, now - ageMs);
     }
     return [];

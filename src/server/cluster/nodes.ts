@@ -88,7 +88,6 @@ export class Nodes {
     while (this.#mustCheck && !this.#hasLeft) {
       this.#mustCheck = false;
       try {
-        // oxlint-disable-next-line no-await-in-loop -- once more where it came again meanwhile
         await this.operations.checkRevocations();
       } catch (error) {
         this.#context.logger.warn({ err: error }, "what was revoked cannot be looked up; it is tried again");

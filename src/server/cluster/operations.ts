@@ -144,7 +144,6 @@ export class Operations {
     const { connections } = this.#context;
     const all = [...connections.all()];
     for (let i = 0; i < all.length; i += lookUpsAtOnce) {
-      // oxlint-disable-next-line no-await-in-loop -- a hundred thousand at once would crowd out what clients ask
       await Promise.all(all.slice(i, i + lookUpsAtOnce).map((connection) => this.#checkRevoked(connection)));
     }
   }

@@ -77,7 +77,6 @@ export class Orders {
       for (const part of inParts(orders.map(({ call, given }) => ({ call, with: given })))) {
         const said = orders.splice(0, part.length);
         const now = this.#clock.monotonic();
-        // oxlint-disable-next-line no-await-in-loop -- one that hears nothing is told once, not of everything
         const { answers } = await this.#say(
           node,
           said.map(({ call, given, at }) => ({ call, with: given, ageMs: now - at })),
