@@ -6,6 +6,9 @@ import { maxHistoryPage } from "../protocol/limits.ts";
 /** A page ends before this, so that it fits the outbox of whoever asked; one message is always in it. */
 const maxPageBytes = 262_144;
 
+/** A log that is lost again and again is answered as it was seen last. */
+const mostAttempts = 3;
+
 /** Which page of a room's log. */
 export interface PageRequest {
   /** The messages before this offset; undefined: the newest. */
@@ -20,12 +23,26 @@ export interface PageRequest {
  */
 export async function readPage(backend: Backend, ref: RoomRef, { before, limit }: PageRequest): Promise<string> {
   const count = Math.min(limit, maxHistoryPage);
-  const { epoch, head } = await backend.state(ref);
-  // One more than asked for tells whether there are more; what came after the state was read is not in this page.
-  const entries = await backend.readBack(ref, Math.min(before ?? head + 1, head + 1), count + 1, epoch);
+  const { epoch, head, entries } = await readNewest(backend, ref, before, count + 1);
   const page = newestWithin(entries.slice(-count), maxPageBytes);
   const cursor = JSON.stringify(formatCursor({ epoch, offset: head }));
   return `"messages":[${page.map(encodeKept).join(",")}],"cursor":${cursor},"more":${entries.length > page.length}`;
+}
+
+/** One more than asked for tells whether there are more; what came after the state was read is not among them. */
+async function readNewest(
+  backend: Backend,
+  ref: RoomRef,
+  before: number | undefined,
+  count: number,
+): Promise<{ epoch: string; head: number; entries: LogEntry[] }> {
+  for (let attempt = 1; ; attempt++) {
+    const { epoch, head, trimmed } = await backend.state(ref);
+    const entries = await backend.readBack(ref, Math.min(before ?? head + 1, head + 1), count, epoch);
+    const isPlausible = entries.length > 0 || head === trimmed || attempt === mostAttempts;
+    // A log that was lost in between has another epoch, and the page is to be of that one.
+    if (isPlausible || (await backend.state(ref)).epoch === epoch) return { epoch, head, entries };
+  }
 }
 
 function newestWithin(entries: readonly LogEntry[], bytes: number): readonly LogEntry[] {
