@@ -91,14 +91,24 @@ export async function startSentinels(options: {
 }): Promise<Sentinels> {
   const { masterPort, quorum = 2, downMs = 1_000 } = options;
   const directory = temporaryDirectory("sentinel");
-  const ports = [await freePort(), await freePort(), await freePort()];
-  const children = await Promise.all(
-    ports.map((port) => {
-      const file = join(directory.path, `${port}.conf`);
-      writeFileSync(file, sentinelConfig(port, masterPort, quorum, downMs));
-      return startProgram(programOf("REDIS_SENTINEL", "redis-sentinel"), [file], /\+monitor master/);
-    }),
-  );
+  const begin = async (tries = 3): Promise<{ port: number; child: ChildProcess }> => {
+    const port = await freePort();
+    const file = join(directory.path, `${port}.conf`);
+    writeFileSync(file, sentinelConfig(port, masterPort, quorum, downMs));
+    try {
+      return {
+        port,
+        child: await startProgram(programOf("REDIS_SENTINEL", "redis-sentinel"), [file], /\+monitor master/),
+      };
+    } catch (error) {
+      // Somebody else may have taken the port meanwhile.
+      if (tries === 1 || !String(error).includes("in use")) throw error;
+      return begin(tries - 1);
+    }
+  };
+  const begun = [await begin(), await begin(), await begin()];
+  const ports = begun.map(({ port }) => port);
+  const children = begun.map(({ child }) => child);
   const [first = 0] = ports;
   const ask = (...args: readonly [string, ...string[]]): Promise<unknown> => command(first, undefined, args);
   const master = async (): Promise<number> => {
