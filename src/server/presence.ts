@@ -138,6 +138,11 @@ export class Presence {
     this.#news.close();
   }
 
+  /** The user's data, whichever node the user is on. */
+  stand(user: string): Stand | undefined {
+    return this.#users.get(user);
+  }
+
   /** Who is on this node, as the other nodes are told. */
   *standing(): Generator<readonly [string, Stand]> {
     for (const [user, present] of this.#users) if (isHere(present)) yield [user, present];

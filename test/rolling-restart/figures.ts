@@ -8,8 +8,8 @@ export interface Figures {
   readonly peakReconnects: number;
   /** Messages that members got in each second. */
   readonly deliveries: readonly number[];
-  /** Users of whom a watcher was told that they left, or that they came, after all were there. */
-  readonly flaps: number;
+  /** What watchers were told of users who left, or who came, after all were there. */
+  readonly flaps: readonly string[];
   /** Members that were not resumed, and apps that were told to begin anew. */
   readonly resets: number;
   /** Messages that apps on our client were given. */
@@ -38,7 +38,7 @@ export function figuresOf({ records, restarts }: Rolling): Figures {
     reconnects,
     peakReconnects: Math.max(0, ...reconnects),
     deliveries: counts(got.filter(({ frame }) => frame["type"] === "message").map(({ at }) => at)),
-    flaps: flaps.length,
+    flaps: flaps.map(({ at, connection, frame }) => `${Math.round(at)} ms, ${connection}: ${JSON.stringify(frame)}`),
     resets: refused + apps.filter(({ what }) => what === "reset").length,
     appMessages: apps.filter(({ what }) => what === "message").length,
   };

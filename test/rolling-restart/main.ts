@@ -29,12 +29,13 @@ say(`reconnects a second, at most     ${figures.peakReconnects}`);
 say(`messages delivered               ${figures.deliveries.reduce((sum, count) => sum + count, 0)}`);
 say(`to apps on fanfare/client        ${figures.appMessages}`);
 say(`members or apps that were reset  ${figures.resets}`);
-say(`arrivals and departures told     ${figures.flaps}`);
+say(`arrivals and departures told     ${figures.flaps.length}`);
+for (const flap of figures.flaps) say(`  ${flap}`);
 if (values.plot !== undefined) {
   const title = `A rolling restart of 3 nodes with ${clients.toLocaleString("en")} clients`;
   await writeFile(values.plot, plot(rolling, figures, title));
 }
-const isGood = violations.length === 0 && figures.flaps === 0 && figures.resets === 0;
+const isGood = violations.length === 0 && figures.flaps.length === 0 && figures.resets === 0;
 say(isGood ? "\nNothing lost, nothing twice, nobody gone." : `\nWRONG\n${showViolations(violations)}`);
 process.exit(isGood ? 0 : 1);
 

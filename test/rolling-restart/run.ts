@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { WebSocket } from "ws";
-import { createClient, type Client } from "../../src/client/index.ts";
+import { createClient, type Client, type RoomState } from "../../src/client/index.ts";
 import { startRedis } from "../support/engines/redis.ts";
 import { http } from "../support/http.ts";
 import { randomFrom } from "../support/random.ts";
@@ -61,6 +61,7 @@ class Run {
   readonly #devices: Device[] = [];
   readonly #publishers: Publisher[] = [];
   readonly #apps: Client[] = [];
+  readonly #appRooms: Map<string, { readonly state: RoomState }> = new Map();
   readonly #rooms: readonly string[];
   readonly #users = new Map<string, Set<string>>();
   #nginx: Nginx | undefined;
@@ -141,6 +142,7 @@ class Run {
     });
     joined.on("reset", () => add("reset", {}));
     this.#apps.push(client);
+    this.#appRooms.set(user, joined);
   }
 
   async #finish(): Promise<void> {
@@ -163,7 +165,8 @@ class Run {
 
   #away(): string[] {
     const devices = [...this.#devices, ...this.#publishers.map(({ device }) => device)];
-    return devices.filter(({ isWhole }) => !isWhole).map(({ name }) => name);
+    const apps = [...this.#appRooms].filter(([, { state }]) => state !== "joined").map(([user]) => user);
+    return [...devices.filter(({ isWhole }) => !isWhole).map(({ name }) => name), ...apps];
   }
 
   async #ready(server: TestServer): Promise<void> {

@@ -63,6 +63,17 @@ export class Leases {
     this.#gone.set(node, now + holdMs + leaseMs);
   }
 
+  /** How long what a node left that has gone away still counts; 0: it has not, or no more. */
+  holdMs(node: string, now: number): number {
+    return Math.max(0, (this.#nodes.get(node)?.heldUntil ?? now) - now);
+  }
+
+  /** Another node says what one left that has gone away. Whether that counts: not where this node knows that it is over. */
+  inherited(node: string, holdMs: number, now: number): boolean {
+    if (!this.#nodes.has(node) && !this.#gone.has(node)) this.left(node, holdMs, now);
+    return this.#nodes.has(node);
+  }
+
   /** This node has heard itself. Gives how long it had not; the leases of the others begin anew where it was deaf. */
   echoed(now: number): number {
     const gap = now - this.#echoAt;

@@ -34,6 +34,14 @@ export type MapMessage =
       /** The nodes that the sender knows to have the map. */
       readonly peers: readonly string[];
     }
+  /** What `node`, which has gone away, left in the map; it counts for so long yet (P-53). Comes before the sender's state. */
+  | {
+      readonly type: "left";
+      readonly from: string;
+      readonly node: string;
+      readonly holdMs: number;
+      readonly changes: readonly Change[];
+    }
   /** I know you at `place` and have missed something. */
   | { readonly type: "want"; readonly from: string; readonly place: Place };
 

@@ -26,6 +26,8 @@ export class Replica {
   askedAt: number = -Infinity;
   /** The node went away, and its users may come back elsewhere: only time or their goodbye ends its entries. */
   isHeld = false;
+  /** The node that told of it, where this one did not hear its goodbye. */
+  toldBy: string | undefined;
   readonly entries: Set<string> = new Set();
   #held: Changes[] = [];
   #parts: Change[] = [];

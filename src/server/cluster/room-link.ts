@@ -15,7 +15,6 @@ export interface LinkedRoom {
 
 /** Keeps a room's presence one with that of the other nodes that are in the room. */
 export class RoomLink implements MapOwner, PresenceLink {
-  readonly isHeld = true;
   readonly #cluster: Cluster;
   readonly #name: string;
   readonly #presence: Presence;
@@ -71,6 +70,11 @@ export class RoomLink implements MapOwner, PresenceLink {
 
   *entries(): Generator<readonly [string, Json]> {
     for (const [user, { data, version }] of this.#presence.standing()) yield [user, [data, version]];
+  }
+
+  standing(user: string): Json | undefined {
+    const stand = this.#presence.stand(user);
+    return stand === undefined ? undefined : [stand.data, stand.version];
   }
 
   set(user: string, value: Json, isNew: boolean): void {

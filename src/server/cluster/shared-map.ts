@@ -12,8 +12,8 @@ const maxPending = 500;
 
 /** Whose map it is: the truth about this node, and what is made of what other nodes say. */
 export interface MapOwner {
-  /** What a node had that said goodbye stays for a while (P-53). */
-  readonly isHeld: boolean;
+  /** An entry as it stands. What a node had that said goodbye stays for a while (P-53); absent: it goes with the node. */
+  readonly standing?: (key: string) => Json | undefined;
   /** All that this node has in it. */
   entries(): Iterable<readonly [key: string, value: Json]>;
   /** Another node has the entry, `isNew` where it had none; or has it no more. */
@@ -31,6 +31,10 @@ export interface MapLines {
   /** To all that have it. Rejects where it could not be sent on. */
   readonly toAll: (message: MapMessage) => Promise<void>;
   readonly toNode: (node: string, message: MapMessage) => void;
+  /** How long what a node left that has gone away still counts. */
+  readonly holdMs: (node: string) => number;
+  /** Another node says so. Whether it counts here. */
+  readonly inherited: (node: string, holdMs: number) => boolean;
   /** Higher at each call. */
   readonly nextLife: () => number;
   /** Calls `settle` soon, and again with each tick until that says that there is nothing left to do. */
@@ -69,9 +73,9 @@ export class SharedMap {
     this.#place = [lines.nextLife(), 0];
   }
 
-  /** The other nodes that have something in it: one that has nothing may have closed it long ago. */
+  /** The living nodes that have something in it: one that has nothing may have closed it long ago. */
   get peers(): string[] {
-    return [...this.#replicas].filter(([, { entries }]) => entries.size > 0).map(([name]) => name);
+    return [...this.#replicas].filter(([, { isHeld, entries }]) => !isHeld && entries.size > 0).map(([name]) => name);
   }
 
   /**
@@ -116,6 +120,10 @@ export class SharedMap {
 
   receive(message: MapMessage): void {
     if (this.#isClosed) return;
+    if (message.type === "left") {
+      this.#inherit(message);
+      return;
+    }
     const { from, place } = message;
     const replica = this.#replicas.get(from) ?? this.#add(from);
     switch (message.type) {
@@ -124,7 +132,9 @@ export class SharedMap {
         break;
       case "sync":
         this.#apply(from, replica, replica.noted(place));
-        if (message.known !== undefined) this.#answer(from, message.known[this.#lines.node]);
+        if (message.known === undefined) break;
+        this.#passOn(from, message.known);
+        this.#answer(from, message.known[this.#lines.node]);
         break;
       case "want":
         this.#answer(from, place);
@@ -142,7 +152,7 @@ export class SharedMap {
     this.#mustTell = true;
     this.#mustAsk = true;
     for (const replica of this.#replicas.values()) {
-      replica.isBehind = true;
+      replica.isBehind = !replica.isHeld;
       replica.askedAt = -Infinity;
     }
     this.#lines.unsettled(this);
@@ -189,7 +199,7 @@ export class SharedMap {
   hold(node: string): void {
     const replica = this.#replicas.get(node);
     if (replica === undefined) return;
-    if (!this.#owner.isHeld) {
+    if (this.#owner.standing === undefined) {
       this.drop(node);
       return;
     }
@@ -252,7 +262,7 @@ export class SharedMap {
   #ask(node: string, replica: Replica): void {
     this.#lines.unsettled(this);
     const now = this.#lines.clock.monotonic();
-    if (replica.isHeld || now - replica.askedAt < askAgainMs) return;
+    if (now - replica.askedAt < askAgainMs) return;
     replica.askedAt = now;
     this.#lines.toNode(node, { type: "want", from: this.#lines.node, place: replica.place });
   }
@@ -269,6 +279,30 @@ export class SharedMap {
     for (const [part, changes] of parts.entries()) {
       this.#lines.toNode(node, { ...base, part, parts: parts.length, changes });
     }
+  }
+
+  /** Tells one that asks what nodes left that went away, where it has not heard of them. */
+  #passOn(to: string, known: Readonly<Record<string, Place>>): void {
+    for (const [node, { isHeld, entries }] of this.#replicas) {
+      if (!isHeld || Object.hasOwn(known, node)) continue;
+      const base = { type: "left", from: this.#lines.node, node, holdMs: this.#lines.holdMs(node) } as const;
+      const standing = [...entries].flatMap((key): Change[] => {
+        const value = this.#owner.standing?.(key);
+        return value === undefined ? [] : [{ key, value }];
+      });
+      for (const changes of inParts(standing)) this.#lines.toNode(to, { ...base, changes });
+    }
+  }
+
+  /** The first one that tells of it is believed: another may be behind on who has come back or said goodbye since. */
+  #inherit({ from, node, holdMs, changes }: Extract<MapMessage, { type: "left" }>): void {
+    const known = this.#replicas.get(node);
+    if (known === undefined ? !this.#lines.inherited(node, holdMs) : known.toldBy !== from) return;
+    const replica = known ?? this.#add(node);
+    replica.isHeld = true;
+    replica.isBehind = false;
+    replica.toldBy = from;
+    this.#apply(node, replica, { changes, repaired: true });
   }
 
   #answered(from: string, peers: readonly string[]): void {

@@ -14,7 +14,6 @@ const keyCharacters = 12;
  * node. What connects elsewhere at the same moment is not seen yet.
  */
 export class UserCounts implements MapOwner {
-  readonly isHeld = false;
   readonly #least: number;
   readonly #map: SharedMap;
   readonly #told: Map<string, number> = new Map();

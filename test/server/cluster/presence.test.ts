@@ -169,6 +169,50 @@ describe("nodes that come and go", () => {
     expect(told(seen.slice(1), "ann")).toEqual(["+-", "+-"]);
   });
 
+  it("has nobody flap to who joins a node that came up after another went away, while its users are between the two", async () => {
+    const { nodes, a, b, seen } = await three();
+    for (const user of ["ann", "bob"]) (await nodes.join(a, user, "r", { data: user }))!.vanish(graceMs + 2_000);
+    await a.leave();
+    await nodes.wait(2_000);
+    const [d] = (await nodes.start("d")) as [TestNode];
+    const fresh = await watch(nodes, d);
+    expect(fresh.names).toEqual(["ann", "at a", "at b", "at c", "at d", "bob"]);
+    expect(fresh.users.get("ann")).toBe("ann");
+    await nodes.join(b, "ann", "r");
+    await nodes.wait(9_000);
+    expect(told([fresh, ...seen.slice(1)], "ann")).toEqual(["=", "+", "+"]);
+    expect(told([fresh, ...seen.slice(1)], "bob")).toEqual(["=", "+", "+"]);
+    // It is the hold of the node that went away, and it does not begin anew.
+    await nodes.wait(2_000);
+    expect(told([fresh, ...seen.slice(1)], "ann")).toEqual(["=", "+", "+"]);
+    expect(told([fresh, ...seen.slice(1)], "bob")).toEqual(["=-", "+-", "+-"]);
+  });
+
+  it("ends that wait too where its user says goodbye", async () => {
+    const { nodes, a, b } = await three();
+    (await nodes.join(a, "ann", "r"))!.vanish(graceMs + 2_000);
+    await a.leave();
+    const [d] = (await nodes.start("d")) as [TestNode];
+    const fresh = await watch(nodes, d);
+    (await nodes.join(b, "ann", "r"))!.says({ type: "leave", room: "r" });
+    await settle();
+    expect(told([fresh], "ann")).toEqual(["=-"]);
+    // Nor is the user brought back by who comes later still.
+    const [e] = (await nodes.start("e")) as [TestNode];
+    expect((await watch(nodes, e)).names).toEqual(["at a", "at b", "at c", "at d", "at e"]);
+  });
+
+  it("waits for nobody on behalf of a node that went away", async () => {
+    const { nodes, a, b, c } = await three();
+    await a.leave();
+    for (const { way } of [b, c]) way.counts = false;
+    const [d] = (await nodes.start("d")) as [TestNode];
+    d.way.counts = false;
+    const since = d.clock.monotonic();
+    await watch(nodes, d);
+    expect(d.clock.monotonic()).toBe(since);
+  });
+
   it("ends at once the wait for the users of a node that went away, where they say goodbye", async () => {
     const { nodes, a, b, seen } = await three();
     (await nodes.join(a, "ann", "r"))!.vanish(graceMs + 2_000);
