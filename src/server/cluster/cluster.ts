@@ -1,27 +1,16 @@
 import type { Backend } from "../../backends/backend.ts";
-import type { Json } from "../../protocol/json.ts";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../options.ts";
-import { Asks, type Answers } from "./asks.ts";
 import { Bus } from "./bus.ts";
+import { Calls } from "./calls.ts";
 import { beatMs, Leases, leaseMs, tickMs } from "./leases.ts";
 import { inParts, type Cost, type MapMessage, type NodeMessage } from "./messages.ts";
-import { Orders, type Again } from "./orders.ts";
-import { SharedMap, type MapOwner } from "./shared-map.ts";
+import type { MapOwner } from "./map-owner.ts";
+import { Maps } from "./maps.ts";
+import { SharedMap } from "./shared-map.ts";
 
 /** How long a start waits to hear of the other nodes. */
 const greetMs = 300;
-/** Maps that are seen to in one tick: ten thousand rooms are whole within seconds, and no turn takes long. */
-const mapsATick = 5_000;
-/** Of the maps that changed since the last beat, and of all in turn, so many say again where they are. */
-const notesABeat = 200;
-const roundsABeat = 20;
-/** Under this number no answer is waited for. */
-const unawaited = 0;
-/** Orders that are said again, and how many of them are done in one turn. */
-const again = "again";
-const againATurn = 20;
-
 export interface ClusterContext {
   readonly backend: Backend;
   readonly clock: Clock;
@@ -29,12 +18,6 @@ export interface ClusterContext {
   /** This process's own name, among those that share the backend. */
   readonly node: string;
 }
-
-/**
- * What a call from another node is answered with. `givenAt`, monotonic: the call is an order that was given then and is
- * said again; what began since is none of its business. Infinity: it is given now.
- */
-export type CallHandler = (given: Json, givenAt: number) => readonly Json[] | Promise<readonly Json[]>;
 
 /** What the hub does about other nodes. */
 export interface ClusterEvents {
@@ -52,18 +35,14 @@ export interface ClusterEvents {
  */
 export class Cluster {
   readonly node: string;
+  readonly calls: Calls;
   /** States that were read of other nodes since the start. */
   syncs = 0;
   readonly #context: ClusterContext;
   readonly #bus: Bus;
-  readonly #asks: Asks;
-  readonly #orders: Orders;
-  readonly #calls: Map<string, CallHandler> = new Map();
-  readonly #maps: Map<string, SharedMap> = new Map();
-  readonly #unsettled: Set<SharedMap> = new Set();
+  readonly #maps: Maps = new Maps();
   #events: ClusterEvents | undefined;
   #leases: Leases;
-  #round: Iterator<SharedMap> | undefined;
   #lives = 0;
   #version = 0;
   #timer: unknown;
@@ -79,10 +58,8 @@ export class Cluster {
     this.#context = context;
     this.node = context.node;
     this.#bus = new Bus(context.backend, context.node);
-    this.#asks = new Asks(context.clock);
-    this.#orders = new Orders(context.clock, (node, orders) => this.askOne(node, again, orders as unknown as Json));
-    this.answer(again, (orders) => this.#doAgain(orders as unknown as readonly Again[]));
     this.#leases = new Leases(context.clock.monotonic());
+    this.calls = new Calls({ ...context, bus: this.#bus, others: () => this.others });
   }
 
   /** The other nodes that live. */
@@ -105,7 +82,7 @@ export class Cluster {
 
   /** Says goodbye: the other nodes keep this one's users for `holdMs`, in case they come back there (P-53). */
   async leave(holdMs: number): Promise<void> {
-    for (const map of this.#maps.values()) map.flush();
+    for (const map of this.#maps.all()) map.flush();
     this.stop();
     await this.#bus.toAll({ type: "bye", from: this.node, holdMs }).catch(() => undefined);
     this.#bus.close();
@@ -114,49 +91,7 @@ export class Cluster {
   stop(): void {
     this.#isStopped = true;
     this.#context.clock.clearTimeout(this.#timer);
-    this.#asks.close();
-  }
-
-  /** What this node answers when another one asks. */
-  answer(call: string, handler: CallHandler): void {
-    this.#calls.set(call, handler);
-  }
-
-  /** Asks all nodes that live. Rejects with `BackendUnavailable` where they cannot be asked. */
-  ask(call: string, given: Json): Promise<Answers> {
-    return this.#asks.ask(this.others, (id) =>
-      this.#bus.toAll({ type: "ask", from: this.node, id, call, with: given }),
-    );
-  }
-
-  /**
-   * As `ask`, of what has to be done: it is said even where no other node lives, because one that was given up may only
-   * stand still, and does it when it runs again. With `kept`, this is said again for some minutes to every node that may
-   * have missed it, also where this rejects.
-   */
-  async order(call: string, given: Json, kept?: Json): Promise<Answers> {
-    const doneBy = kept === undefined ? undefined : this.#orders.keep(call, kept);
-    if (this.others.length === 0) {
-      await this.#bus.toAll({ type: "ask", from: this.node, id: unawaited, call, with: given });
-      return { answers: new Map(), silent: [] };
-    }
-    let answers: Answers["answers"] = new Map();
-    try {
-      const asked = await this.ask(call, given);
-      ({ answers } = asked);
-      return asked;
-    } finally {
-      for (const node of answers.keys()) doneBy?.add(node);
-      for (const node of this.others) if (!answers.has(node)) this.#orders.missed(node);
-    }
-  }
-
-  /** Asks one node. */
-  askOne(node: string, call: string, given: Json): Promise<Answers> {
-    return this.#asks.ask([node], (id) => {
-      this.#bus.toNode(node, { type: "ask", from: this.node, id, call, with: given });
-      return Promise.resolve();
-    });
+    this.calls.close();
   }
 
   /** What was spent here, for the other nodes to count; what is lost on the way is not. */
@@ -187,18 +122,17 @@ export class Cluster {
       holdMs: (left) => this.#leases.holdMs(left, clock.monotonic()),
       inherited: (left, holdMs) => this.#leases.inherited(left, holdMs, clock.monotonic()),
       nextLife: () => ++this.#lives,
-      unsettled: (one) => this.#unsettle(one),
+      unsettled: () => this.#maps.unsettled(map),
       clock,
       later: setImmediate,
       synced: () => void this.syncs++,
     });
-    this.#maps.set(name, map);
+    this.#maps.add(name, map);
     return map;
   }
 
   close(name: string, map: SharedMap): void {
-    if (this.#maps.get(name) === map) this.#maps.delete(name);
-    this.#unsettled.delete(map);
+    this.#maps.delete(name, map);
     map.close();
   }
 
@@ -262,7 +196,7 @@ export class Cluster {
     }
     if (this.#mustFence) this.#fence();
     if (now - this.#beatAt >= beatMs) this.#beat(now);
-    this.#settle();
+    this.#maps.settle();
   };
 
   #beat(now: number): void {
@@ -271,18 +205,7 @@ export class Cluster {
       // With the next tick.
       this.#beatAt = -Infinity;
     });
-    let notes = notesABeat;
-    for (const map of this.#maps.values()) {
-      if (!map.changedSinceNoted) continue;
-      map.note();
-      if (--notes === 0) break;
-    }
-    for (let i = 0; i < Math.min(roundsABeat, this.#maps.size); i++) {
-      this.#round ??= this.#maps.values();
-      const next = this.#round.next();
-      if (next.done === true) this.#round = undefined;
-      else next.value.note();
-    }
+    this.#maps.note();
   }
 
   #heard(message: NodeMessage): void {
@@ -300,10 +223,10 @@ export class Cluster {
         this.#bye(message.from, message.holdMs);
         return;
       case "ask":
-        if (this.#hear(message.from)) void this.#reply(message);
+        if (this.#hear(message.from)) void this.calls.reply(message);
         return;
       case "answer":
-        this.#asks.answered(message);
+        this.calls.answered(message);
         return;
       case "spent":
         this.#events?.spent(message.costs);
@@ -322,8 +245,7 @@ export class Cluster {
       this.#bus.toNode(node, { type: "beat", from: this.node, isNew: false });
     }
     if (verdict === "revived") this.#missedAll();
-    if (verdict !== "known") this.#orders.missed(node);
-    this.#orders.heard(node);
+    this.calls.heard(node, verdict !== "known");
     return true;
   }
 
@@ -345,60 +267,25 @@ export class Cluster {
     this.#beat(this.#context.clock.monotonic());
   }
 
-  async #doAgain(orders: readonly Again[]): Promise<readonly Json[]> {
-    const now = this.#context.clock.monotonic();
-    for (const [index, { call, with: given, ageMs }] of orders.entries()) {
-      if (index % againATurn === againATurn - 1) await new Promise((resolve) => setImmediate(resolve));
-      await this.#calls.get(call)?.(given, now - ageMs);
-    }
-    return [];
-  }
-
   #missedAll(): void {
-    for (const map of this.#maps.values()) map.interrupted();
+    for (const map of this.#maps.all()) map.interrupted();
   }
 
   #fence(): void {
     this.#mustFence = false;
     this.#events?.fenced();
-    for (const map of this.#maps.values()) map.renew();
+    for (const map of this.#maps.all()) map.renew();
   }
 
   #bye(node: string, holdMs: number): void {
     this.#leases.left(node, holdMs, this.#context.clock.monotonic());
-    this.#asks.dead(node);
-    this.#orders.dead(node);
-    for (const map of this.#maps.values()) map.hold(node);
+    this.calls.dead(node);
+    for (const map of this.#maps.all()) map.hold(node);
   }
 
   #forget(node: string): void {
     this.#context.logger.info({ node: this.node, other: node }, "another node is gone");
-    this.#asks.dead(node);
-    this.#orders.dead(node);
-    for (const map of this.#maps.values()) map.drop(node);
-  }
-
-  async #reply({ from, id, call, with: given }: Extract<NodeMessage, { type: "ask" }>): Promise<void> {
-    let items: readonly Json[] = [];
-    try {
-      items = (await this.#calls.get(call)?.(given, Infinity)) ?? [];
-    } catch (error) {
-      this.#context.logger.error({ call, err: error }, "what another node asked for failed");
-    }
-    const parts = inParts(items);
-    for (const [part, some] of parts.entries()) {
-      this.#bus.toNode(from, { type: "answer", from: this.node, id, part, parts: parts.length, items: some });
-    }
-  }
-
-  #unsettle(map: SharedMap): void {
-    this.#unsettled.add(map);
-  }
-
-  #settle(): void {
-    for (const map of [...this.#unsettled].slice(0, mapsATick)) {
-      this.#unsettled.delete(map);
-      if (map.settle()) this.#unsettled.add(map);
-    }
+    this.calls.dead(node);
+    for (const map of this.#maps.all()) map.drop(node);
   }
 }

@@ -55,28 +55,28 @@ export class Operations {
   constructor(context: OperationsContext) {
     this.#context = context;
     const { cluster } = context;
-    cluster?.answer(calls.disconnect, (given, givenAt) => {
+    cluster?.calls.answer(calls.disconnect, (given, givenAt) => {
       const { user, revokedAt } = given as { user: string; revokedAt?: number };
       this.#disconnectHere(user, revokedAt, givenAt);
       return [];
     });
-    cluster?.answer(calls.forgive, (user) => {
+    cluster?.calls.answer(calls.forgive, (user) => {
       context.revocations.forget(user as string);
       return [];
     });
-    cluster?.answer(calls.remove, (given, givenAt) => {
+    cluster?.calls.answer(calls.remove, (given, givenAt) => {
       const { room, user } = given as { room: string; user: string };
       this.#removeHere(room, user, givenAt);
       return [];
     });
-    cluster?.answer(calls.count, (room) => [context.rooms.get(room as string)?.presence.size ?? 0]);
-    cluster?.answer(calls.members, (given) => {
+    cluster?.calls.answer(calls.count, (room) => [context.rooms.get(room as string)?.presence.size ?? 0]);
+    cluster?.calls.answer(calls.members, (given) => {
       const { room, limit } = given as { room: string; limit: number };
       return (this.#membersHere(room) ?? []).slice(0, limit) as unknown as Json[];
     });
-    cluster?.answer(calls.connectionsIn, (room) => this.connectionsInHere(room as string));
-    cluster?.answer(calls.connectionsOf, (user) => this.connectionsOfHere(user as string));
-    cluster?.answer(calls.rooms, (query) => this.#roomsHere(query as Required<RoomsQuery>));
+    cluster?.calls.answer(calls.connectionsIn, (room) => this.connectionsInHere(room as string));
+    cluster?.calls.answer(calls.connectionsOf, (user) => this.connectionsOfHere(user as string));
+    cluster?.calls.answer(calls.rooms, (query) => this.#roomsHere(query as Required<RoomsQuery>));
   }
 
   /** Closes the user's connections with 4003; with `revoke`, credentials issued before now are refused first. */
@@ -104,7 +104,7 @@ export class Operations {
     const { cluster } = this.#context;
     const [node, members] = await this.#fullest(room);
     if (node === undefined) return { members: 0, users: [] };
-    const users = (await cluster?.askOne(node, calls.members, { room, limit }))?.answers.get(node) ?? [];
+    const users = (await cluster?.calls.askOne(node, calls.members, { room, limit }))?.answers.get(node) ?? [];
     return { members, users: users as unknown as Member[] };
   }
 
@@ -194,7 +194,7 @@ export class Operations {
   /** A node that has the room, and its number of members. */
   async #fullest(room: string): Promise<[node: string | undefined, members: number]> {
     let found: [string | undefined, number] = [undefined, 0];
-    const asked = await this.#context.cluster?.ask(calls.count, room);
+    const asked = await this.#context.cluster?.calls.ask(calls.count, room);
     for (const [node, [members]] of asked?.answers ?? []) {
       if (typeof members === "number" && members > found[1]) found = [node, members];
     }
@@ -202,11 +202,11 @@ export class Operations {
   }
 
   async #onOthers(call: string, given: Json): Promise<(readonly Json[])[]> {
-    return this.#answersTo(call, await this.#context.cluster?.ask(call, given));
+    return this.#answersTo(call, await this.#context.cluster?.calls.ask(call, given));
   }
 
   async #doOnOthers(call: string, given: Json, kept?: Json): Promise<void> {
-    this.#answersTo(call, await this.#context.cluster?.order(call, given, kept));
+    this.#answersTo(call, await this.#context.cluster?.calls.order(call, given, kept));
   }
 
   #answersTo(call: string, asked: Answers | undefined): (readonly Json[])[] {

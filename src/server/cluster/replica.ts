@@ -80,11 +80,6 @@ export class Replica {
     return this.#take([...this.#goneBut(new Set(all.map(({ key }) => key))), ...all], place, true);
   }
 
-  /** Takes one entry out; whether it was there. */
-  forget(key: string): boolean {
-    return this.entries.delete(key);
-  }
-
   #goneBut(staying: ReadonlySet<string>): Change[] {
     return Array.from(this.entries)
       .filter((key) => !staying.has(key))

@@ -3,7 +3,8 @@ import type { Json } from "../../protocol/json.ts";
 import type { Presence, PresenceLink, Stand } from "../presence.ts";
 import type { Cluster } from "./cluster.ts";
 import { readMessage, type MapMessage } from "./messages.ts";
-import type { MapOwner, SharedMap } from "./shared-map.ts";
+import type { MapOwner } from "./map-owner.ts";
+import type { SharedMap } from "./shared-map.ts";
 
 /** A room that is open on this node, as its link to the other nodes sees it. */
 export interface LinkedRoom {

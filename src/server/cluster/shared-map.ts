@@ -1,50 +1,13 @@
 import type { Json } from "../../protocol/json.ts";
-import type { Clock } from "../clock.ts";
 import { inParts, type Change, type MapMessage, type Place } from "./messages.ts";
+import type { MapLines, MapOwner } from "./map-owner.ts";
+import { Opening } from "./opening.ts";
 import { Replica, type Applied } from "./replica.ts";
 
 /** A node that does not give its state is asked again after this. */
 const askAgainMs = 1_000;
-/** How long the first one in a room waits for what the other nodes have. One that is silent then comes later. */
-const openMs = 300;
 /** Changes of one turn that wait to be sent together. */
 const maxPending = 500;
-
-/** Whose map it is: the truth about this node, and what is made of what other nodes say. */
-export interface MapOwner {
-  /** An entry as it stands. What a node had that said goodbye stays for a while (P-53); absent: it goes with the node. */
-  readonly standing?: (key: string) => Json | undefined;
-  /** All that this node has in it. */
-  entries(): Iterable<readonly [key: string, value: Json]>;
-  /** Another node has the entry, `isNew` where it had none; or has it no more. */
-  set(key: string, value: Json, isNew: boolean, node: string): void;
-  removed(key: string, node: string): void;
-  /** A key is gone for good from a node: whatever only waits for it here ends. */
-  endedForGood(key: string): void;
-  /** All that `apply` does belongs together; `repaired`: it may have come late. */
-  together(repaired: boolean, apply: () => void): void;
-}
-
-/** The way to the other nodes that have the map. */
-export interface MapLines {
-  readonly node: string;
-  /** To all that have it. Rejects where it could not be sent on. */
-  readonly toAll: (message: MapMessage) => Promise<void>;
-  readonly toNode: (node: string, message: MapMessage) => void;
-  /** How long what a node left that has gone away still counts. */
-  readonly holdMs: (node: string) => number;
-  /** Another node says so. Whether it counts here. */
-  readonly inherited: (node: string, holdMs: number) => boolean;
-  /** Higher at each call. */
-  readonly nextLife: () => number;
-  /** Calls `settle` soon, and again with each tick until that says that there is nothing left to do. */
-  readonly unsettled: (map: SharedMap) => void;
-  readonly clock: Pick<Clock, "monotonic" | "setTimeout" | "clearTimeout">;
-  /** Runs at the end of the turn, so that changes which come together go together. */
-  readonly later: (run: () => void) => void;
-  /** A state was read of another node. */
-  readonly synced: () => void;
-}
 
 /**
  * A map in which each node has entries of its own that the others follow: numbered changes to all, and the whole state to
@@ -64,8 +27,7 @@ export class SharedMap {
   /** Something of the others may not have reached us. */
   #mustAsk = false;
   #isClosed = false;
-  /** While the map opens: the nodes that have answered, and what to do then. */
-  #opening: { readonly answered: Set<string>; readonly peers: Set<string>; readonly check: () => void } | undefined;
+  #opening: Opening | undefined;
 
   constructor(owner: MapOwner, lines: MapLines) {
     this.#owner = owner;
@@ -84,29 +46,11 @@ export class SharedMap {
    */
   open(others: number | undefined): Promise<void> {
     if (others === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const answered = new Set<string>();
-      const peers = new Set<string>();
-      const done = (): void => {
-        this.#lines.clock.clearTimeout(timer);
-        this.#opening = undefined;
-        resolve();
-      };
-      const isWhole = (): boolean => {
-        if (others !== undefined) return answered.size >= others;
-        return answered.size > 0 && [...peers].every((node) => node === this.#lines.node || answered.has(node));
-      };
-      this.#opening = {
-        answered,
-        peers,
-        check: () => {
-          if (isWhole()) done();
-        },
-      };
-      const timer = this.#lines.clock.setTimeout(done, openMs);
-      this.#mustAsk = true;
-      void this.#sync();
-    });
+    const opening = new Opening(this.#lines.node, others, this.#lines.clock);
+    this.#opening = opening;
+    this.#mustAsk = true;
+    void this.#sync();
+    return opening.done;
   }
 
   set(key: string, value: Json): void {
@@ -155,7 +99,7 @@ export class SharedMap {
       replica.isBehind = !replica.isHeld;
       replica.askedAt = -Infinity;
     }
-    this.#lines.unsettled(this);
+    this.#lines.unsettled();
   }
 
   /** The others have given this node up: its entries are told as a life of their own. */
@@ -240,7 +184,7 @@ export class SharedMap {
   #send(message: MapMessage): void {
     this.#lines.toAll(message).catch(() => {
       this.#mustTell = true;
-      this.#lines.unsettled(this);
+      this.#lines.unsettled();
     });
   }
 
@@ -255,12 +199,12 @@ export class SharedMap {
     } catch {
       this.#mustTell ||= told;
       this.#mustAsk ||= asked;
-      this.#lines.unsettled(this);
+      this.#lines.unsettled();
     }
   }
 
   #ask(node: string, replica: Replica): void {
-    this.#lines.unsettled(this);
+    this.#lines.unsettled();
     const now = this.#lines.clock.monotonic();
     if (now - replica.askedAt < askAgainMs) return;
     replica.askedAt = now;
@@ -307,10 +251,7 @@ export class SharedMap {
 
   #answered(from: string, peers: readonly string[]): void {
     this.#lines.synced();
-    if (this.#opening === undefined) return;
-    this.#opening.answered.add(from);
-    for (const node of peers) this.#opening.peers.add(node);
-    this.#opening.check();
+    this.#opening?.answered(from, peers);
   }
 
   #apply(node: string, { entries }: Replica, applied: Applied | undefined): void {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Json } from "../../protocol/json.ts";
 import type { Cluster } from "./cluster.ts";
-import type { MapOwner, SharedMap } from "./shared-map.ts";
+import type { MapOwner } from "./map-owner.ts";
+import type { SharedMap } from "./shared-map.ts";
 
 /** A node tells of a user who has this share of the limit there: most users never come near it. */
 const toldShare = 1 / 16;
