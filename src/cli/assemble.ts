@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { type Authenticate, type Backend, type HubOptions, jwt, type Logger, memory } from "../server/index.ts";
+import type { BackendSetting } from "./backend-setting.ts";
 import type { Config } from "./config.ts";
 import { UsageError } from "./flags.ts";
 import { oneLine } from "./io.ts";
-import type { BackendSetting, ServeSettings } from "./settings.ts";
+import type { ServeSettings } from "./settings.ts";
 
 /** Where messages are kept when neither flag nor config says. */
 const defaultBackend: BackendSetting = { kind: "lmdb", directory: "./.fanfare" };

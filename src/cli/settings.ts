@@ -1,10 +1,9 @@
-import { type NatsOptions, optionsOfUrl } from "../backends/nats/options.ts";
-import { parseUrl } from "../backends/redis/options.ts";
 import type { Keep } from "../protocol/contract.ts";
 import { checkOrigins } from "../server/auth/origin.ts";
 import { defaultLimits, type Limits, resolveLimits } from "../server/options.ts";
 import { checkTrustedProxies } from "../server/proxies.ts";
 import { checkRates, rateNames, type Rates } from "../server/rates.ts";
+import { type BackendSetting, readBackend, withPrefix } from "./backend-setting.ts";
 import { oneLine } from "./io.ts";
 import {
   type Flag,
@@ -17,12 +16,6 @@ import {
   readText,
   UsageError,
 } from "./flags.ts";
-
-export type BackendSetting =
-  | { readonly kind: "memory" }
-  | { readonly kind: "lmdb"; readonly directory: string }
-  | { readonly kind: "redis"; readonly url: string; readonly prefix: string | undefined }
-  | { readonly kind: "nats"; readonly options: NatsOptions };
 
 export interface ApiKey {
   /** For logs; `key` where none was given. */
@@ -263,42 +256,6 @@ function readTrustedProxies(given: Given | undefined): readonly string[] | undef
 function readKeySetUrl(text: string, source: string): string {
   if (/^(https?|file):/i.test(text) && URL.canParse(text)) return text;
   throw new UsageError(`${source} wants an https:, http: or file: URL, got ${JSON.stringify(text)}`);
-}
-
-function readBackend(text: string, source: string): BackendSetting {
-  if (text === "memory") return { kind: "memory" };
-  const directory = /^lmdb:(.+)$/s.exec(text)?.[1];
-  if (directory !== undefined) return { kind: "lmdb", directory };
-  if (/^redis(s|\+sentinel)?:/.test(text)) return readRedis(text, source);
-  if (/^nats(\+core)?(\+tls)?:/.test(text)) return readNats(text, source);
-  throw new UsageError(`${source} wants memory, lmdb:DIR, a redis:// or a nats:// URL, got ${JSON.stringify(text)}`);
-}
-
-/** As `readRedis`. */
-function readNats(url: string, source: string): BackendSetting {
-  try {
-    return { kind: "nats", options: optionsOfUrl(url) };
-  } catch (error) {
-    throw new UsageError(`${source}: ${oneLine(error)}`);
-  }
-}
-
-/** What is wrong is told without the URL, which may hold a password. */
-function readRedis(url: string, source: string): BackendSetting {
-  try {
-    parseUrl(url);
-    return { kind: "redis", url, prefix: undefined };
-  } catch (error) {
-    throw new UsageError(`${source}: ${oneLine(error)}`);
-  }
-}
-
-function withPrefix(backend: BackendSetting | undefined, given: Given | undefined): BackendSetting | undefined {
-  const prefix = one(given, readText);
-  if (prefix === undefined) return backend;
-  if (backend?.kind !== "redis") throw new UsageError(`${given?.source} is for --backend redis://…`);
-  if (/[{}]/.test(prefix)) throw new UsageError(`${given?.source} must not contain { or }`);
-  return { ...backend, prefix };
 }
 
 function readLogLevel(text: string, source: string): LogLevel {

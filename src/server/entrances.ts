@@ -1,63 +1,28 @@
-import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { closeCodes } from "../protocol/codes.ts";
-import { Admission, type CheckCredentials } from "./admission.ts";
 import { takePath } from "./attach.ts";
-import type { Identity, RequestFacts } from "./auth/identity.ts";
-import type { Clock } from "./clock.ts";
-import type { Connected } from "./connected.ts";
-import { Connection } from "./connection.ts";
-import type { Connections } from "./connections.ts";
-import { Door } from "./door.ts";
+import { Doors, type DoorsContext } from "./doors.ts";
 import { drain } from "./drain.ts";
-import { Heartbeat } from "./heartbeat.ts";
-import { makeHttpServer } from "./http-server.ts";
-import { idMaker } from "./ids.ts";
-import type { HubOptions, Limits, Logger } from "./options.ts";
-import type { AddressOf } from "./proxies.ts";
-import type { RequestContext } from "./requester.ts";
-import { Requests } from "./requests.ts";
-import { StreamDoor } from "./sse/door.ts";
-import { RawConnection } from "./endpoints/connection.ts";
-import { EndpointDoor } from "./endpoints/door.ts";
 import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
 import { compilePath, isUnder } from "./endpoints/path.ts";
-import { EventEncoder } from "./sse/events.ts";
+import { makeHttpServer } from "./http-server.ts";
 import { headersOf } from "./target.ts";
-import type { Turn } from "./turn.ts";
 import { notNow, refusePlainRequest, respondRefusal, writeRefusal, type UpgradeRefusal } from "./upgrade.ts";
 
 const defaultPath = "/ws";
 
-export interface EntrancesContext {
-  readonly options: Omit<HubOptions, "rooms">;
-  readonly limits: Limits;
-  readonly addressOf: AddressOf;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly connections: Connections;
-  readonly turn: Turn;
-  readonly requests: RequestContext;
-  readonly check: CheckCredentials;
-  /** Whether the credentials were revoked while they were checked. */
-  readonly overtaken: (identity: Identity) => boolean;
+export interface EntrancesContext extends DoorsContext {
   /** Opens the backend; rejects where it cannot be opened now. */
   readonly start: () => Promise<void>;
   /** Whether it is open, so that no connect pays for a promise. */
   readonly isOpen: () => boolean;
-  /** Whether new connections are turned away (P-15). */
-  readonly draining: () => boolean;
 }
 
-/** How connections come in and go: the servers and paths, the doors for sockets and streams, every deadline, the drain. */
+/** How connections come in and go: which of a server's requests are the hub's, servers of its own, the drain. */
 export class Entrances {
   readonly #context: EntrancesContext;
-  readonly #heartbeat: Heartbeat;
-  /** Undefined: the hub's protocol is not served. */
-  readonly #door: Door | undefined;
-  readonly #endpoints: EndpointDoor;
-  readonly #streams: StreamDoor;
+  readonly #doors: Doors;
   readonly #detach: Set<() => void> = new Set();
   /** Servers that `listen` made. */
   readonly #servers: Set<Server> = new Set();
@@ -67,21 +32,7 @@ export class Entrances {
     const { path = defaultPath } = context.options;
     if (path !== false) checkPath(path);
     this.#context = context;
-    const asks = new Requests(context.requests);
-    const admission = this.#makeAdmission(asks);
-    this.#heartbeat = new Heartbeat({
-      clock: context.clock,
-      pingMs: context.limits.pingMs,
-      connections: () => this.#sockets(),
-      authOverdue: (connection) => {
-        if (connection instanceof RawConnection) connection.close(closeCodes.policy, "not signed in");
-        else admission.overdue(connection);
-      },
-    });
-    const newId = idMaker(randomBytes);
-    this.#door = path === false ? undefined : this.#makeDoor(admission, path, newId);
-    this.#endpoints = this.#makeEndpointDoor(newId);
-    this.#streams = this.#makeStreamDoor(asks, newId);
+    this.#doors = new Doors(context, path);
   }
 
   /** A route of the app's own. Throws on options that cannot work, or on a path that is taken. */
@@ -92,11 +43,11 @@ export class Entrances {
         `endpoint ${path}: ${own} is the hub's own path; give the hub another one, or \`path: false\``,
       );
     }
-    this.#endpoints.add(path, options, handler);
+    this.#doors.endpoints.add(path, options, handler);
   }
 
   #ownsSocket(request: IncomingMessage): boolean {
-    return this.#door?.owns(request) ?? false;
+    return this.#doors.sockets?.owns(request) ?? false;
   }
 
   /**
@@ -105,21 +56,22 @@ export class Entrances {
    */
   attach(server: Server): { detach(): void } {
     const restore = takePath(server, {
-      ownsUpgrade: (request) => this.#ownsSocket(request) || this.#endpoints.owns(request),
+      ownsUpgrade: (request) => this.#ownsSocket(request) || this.#doors.endpoints.owns(request),
       upgrade: (request, socket, head) => {
         // Before the first await: a peer that resets must not end the process.
         socket.on("error", ignore);
         request.headers = headersOf(request);
-        const door = this.#ownsSocket(request) ? this.#door : this.#endpoints;
+        const door = this.#ownsSocket(request) ? this.#doors.sockets : this.#doors.endpoints;
         const upgrade = (): void => door?.upgrade(request, socket, head);
         if (this.#context.isOpen()) upgrade();
         else this.#context.start().then(upgrade, () => writeRefusal(socket, this.#refused(notNow("not ready"))));
       },
-      ownsRequest: (request) => this.#ownsSocket(request) || this.#streams.owns(request),
+      ownsRequest: (request) => this.#ownsSocket(request) || this.#doors.streams.owns(request),
       request: (request, response) => {
         request.headers = headersOf(request);
-        if (!this.#streams.owns(request)) return respondRefusal(response, this.#refused(refusePlainRequest(request)));
-        const serve = (isReady: boolean): void => this.#streams.serve(request, response, isReady);
+        if (!this.#doors.streams.owns(request))
+          return respondRefusal(response, this.#refused(refusePlainRequest(request)));
+        const serve = (isReady: boolean): void => this.#doors.streams.serve(request, response, isReady);
         if (this.#context.isOpen()) return serve(true);
         void this.#context.start().then(
           () => serve(true),
@@ -139,7 +91,7 @@ export class Entrances {
     await this.#context.start();
     const server = makeHttpServer((request, response) => {
       // P-15. On a server of the app's own, plain requests for an endpoint's path are the app's.
-      if (this.#endpoints.owns(request)) respondRefusal(response, this.#refused(refusePlainRequest(request)));
+      if (this.#doors.endpoints.owns(request)) respondRefusal(response, this.#refused(refusePlainRequest(request)));
       else response.writeHead(404).end();
     });
     this.attach(server);
@@ -159,148 +111,14 @@ export class Entrances {
     await drain([...connections.all()], { drainMs, random: Math.random });
     // One that was let in while the others were sent away.
     for (const connection of [...connections.all()]) connection.close(closeCodes.restart, "restart");
-    this.#heartbeat.stop();
-    this.#streams.stop();
+    this.#doors.stop();
     for (const detach of [...this.#detach]) detach();
     for (const server of this.#servers) server.close();
-  }
-
-  *#sockets(): Generator<Connection> {
-    for (const connection of this.#context.connections.all()) if (connection instanceof Connection) yield connection;
-  }
-
-  #makeAdmission(asks: Requests): Admission {
-    const { options, check, overtaken, connections, limits, clock, logger, requests } = this.#context;
-    const { anonymous = false, anonymousRooms, cookie, origins } = options;
-    return new Admission({
-      check,
-      overtaken,
-      anonymous,
-      anonymousRooms,
-      cookie,
-      origins,
-      randomBytes,
-      connections,
-      limits,
-      clock,
-      logger,
-      tracing: requests.tracing,
-      session: {
-        ...requests,
-        requests: asks,
-        logger,
-        renew: async (token, { address }) => check({ kind: "renewal", token }, { ...noRequest, address }),
-      },
-    });
-  }
-
-  #makeDoor(admission: Admission, path: string, newId: () => string): Door {
-    const { options, limits, clock, connections, turn, draining, addressOf } = this.#context;
-    const { origins, deflate = false } = options;
-    return new Door({
-      path,
-      origins,
-      limits,
-      deflate,
-      connections,
-      connection: {
-        turn,
-        outboxBytes: limits.outboxBytes,
-        monotonic: clock.monotonic,
-        graceMs: limits.graceMs,
-        ended: (connection, code) => this.#ended(connection, code),
-      },
-      admission,
-      newId,
-      addressOf,
-      rates: this.#context.requests.rates,
-      draining,
-      refused: (status) => this.#context.requests.counts.refusedUpgrade(status),
-      opened: (connection) => {
-        this.#heartbeat.wake();
-        this.#opened(connection);
-      },
-    });
-  }
-
-  #makeEndpointDoor(newId: () => string): EndpointDoor {
-    const { options, limits, clock, logger, connections, turn, check, overtaken, draining, addressOf } = this.#context;
-    const { anonymous = false, cookie, origins, deflate = false } = options;
-    return new EndpointDoor({
-      check,
-      tracing: this.#context.requests.tracing,
-      overtaken,
-      anonymous,
-      cookie,
-      origins,
-      deflate,
-      randomBytes,
-      connections,
-      limits,
-      clock,
-      logger,
-      turn,
-      draining,
-      newId,
-      addressOf,
-      rates: this.#context.requests.rates,
-      refused: (status) => this.#context.requests.counts.refusedUpgrade(status),
-      opened: (connection) => {
-        this.#heartbeat.wake();
-        this.#opened(connection);
-      },
-      ended: (connection, code) => this.#ended(connection, code),
-    });
-  }
-
-  #makeStreamDoor(asks: Requests, newId: () => string): StreamDoor {
-    const { options, limits, clock, logger, connections, turn, check, overtaken, draining, addressOf } = this.#context;
-    return new StreamDoor({
-      options,
-      check,
-      overtaken,
-      randomBytes,
-      clock,
-      limits,
-      connections,
-      draining,
-      tracing: this.#context.requests.tracing,
-      stream: {
-        turn,
-        outboxBytes: limits.outboxBytes,
-        graceMs: limits.graceMs,
-        monotonic: clock.monotonic,
-        random: Math.random,
-        encoder: new EventEncoder(),
-        requests: asks,
-        logger,
-        counts: this.#context.requests.counts,
-      },
-      newId,
-      addressOf,
-      rates: this.#context.requests.rates,
-      refused: (status) => this.#context.requests.counts.refusedUpgrade(status),
-      opened: (stream) => this.#opened(stream),
-      ended: (stream, code) => this.#ended(stream, code),
-    });
-  }
-
-  #opened({ id, address }: Connected): void {
-    this.#context.logger.debug({ connection: id, address }, "connection opened");
   }
 
   #refused(refused: UpgradeRefusal): UpgradeRefusal {
     this.#context.requests.counts.refusedUpgrade(refused.status);
     return refused;
-  }
-
-  #ended(connection: Connected, code: number): void {
-    this.#context.connections.remove(connection);
-    const { logger, clock, requests } = this.#context;
-    requests.counts.closed(code);
-    const { id, user, openedAt } = connection;
-    const durationMs = Math.round(clock.monotonic() - openedAt);
-    logger.debug({ connection: id, user, code, durationMs }, "connection ended");
   }
 }
 
@@ -316,8 +134,5 @@ export interface Listening {
   readonly url: string;
   readonly server: Server;
 }
-
-/** A renewal comes by no request of its own, and to keep each connection's first one would cost a kilobyte each. */
-const noRequest: Omit<RequestFacts, "address"> = { path: "", query: new URLSearchParams(), headers: {} };
 
 function ignore(): void {}

@@ -1,43 +1,26 @@
-import { randomBytes } from "node:crypto";
 import type { Server } from "node:http";
-import type { Backend } from "../backends/backend.ts";
-import { memory } from "../backends/memory/index.ts";
-import { openContract, type Contract, type PatternOf, type RoomNameOf } from "../protocol/contract.ts";
+import type { Contract, openContract, PatternOf, RoomNameOf } from "../protocol/contract.ts";
 import { isName, maxUserBytes, personalRoom } from "../protocol/names.ts";
 import type { Credentials, RequestFacts } from "./auth/identity.ts";
-import { makeIdentify, type Identify } from "./auth/identify.ts";
-import { checkOrigins } from "./auth/origin.ts";
-import { createRevocations } from "./auth/revocations.ts";
-import { createTickets, type Tickets } from "./auth/tickets.ts";
-import { AppHandlers } from "./app-handlers.ts";
+import type { Identify } from "./auth/identify.ts";
+import type { Tickets } from "./auth/tickets.ts";
 import { Calls } from "./calls.ts";
-import { Catalog } from "./catalog.ts";
 import { steadyNow, systemClock, type Clock } from "./clock.ts";
-import { Cluster } from "./cluster/cluster.ts";
-import { Nodes } from "./cluster/nodes.ts";
+import type { Nodes } from "./cluster/nodes.ts";
 import type { RoomsPage, RoomsQuery } from "./cluster/operations.ts";
-import { Connections } from "./connections.ts";
-import { Group, Groups } from "./endpoints/groups.ts";
+import { Group, type Groups } from "./endpoints/groups.ts";
 import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
 import type { EndpointHandler, EndpointOptions, Receive, Who } from "./endpoints/options.ts";
 import { RawConnection } from "./endpoints/connection.ts";
 import { spreadMs } from "./drain.ts";
-import { Entrances, type Listening } from "./entrances.ts";
+import type { Entrances, Listening } from "./entrances.ts";
 import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
-import { safeLogger } from "./logging.ts";
-import { resolveKeep, resolveLimits, type HubOptions, type Limits, type Logger } from "./options.ts";
-import { Counts } from "./metrics/counts.ts";
-import { makeAddressOf, type AddressOf } from "./proxies.ts";
-import { RateLimits } from "./rate-limits.ts";
-import { Publisher } from "./publisher.ts";
-import type { RequestContext } from "./requester.ts";
-import { Rooms } from "./rooms.ts";
-import { Turn } from "./turn.ts";
+import type { HubOptions, Limits } from "./options.ts";
+import { makeParts } from "./parts.ts";
+import type { AddressOf } from "./proxies.ts";
 
 const defaultDrainMs = 5_000;
-/** Enough that two processes which share a backend do not take each other's name. */
-const nodeNameBytes = 12;
 
 /** A hub's parts that a test may replace. */
 export interface HubSurroundings {
@@ -60,107 +43,32 @@ export class Hub<C extends Contract = Contract> {
   readonly calls: Calls;
   /** Where a request of node:http came from, past `trustedProxies`: for a transport of your own. */
   readonly addressOf: AddressOf;
-  readonly #backend: Backend;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #catalog: Catalog;
-  readonly #connections: Connections = new Connections();
-  readonly #rooms: Rooms;
-  readonly #counts: Counts = new Counts();
-  #metrics: Promise<() => Promise<string>> | undefined;
+  /** What its handles work on, too. */
+  readonly #common: HandleContext;
   readonly #identify: Identify;
-  readonly #handles: HandleContext;
   readonly #entrances: Entrances;
   readonly #groups: Groups;
   readonly #nodes: Nodes;
+  #metrics: Promise<() => Promise<string>> | undefined;
   #started: Promise<void> | undefined;
   #isOpen = false;
   #closing: Promise<void> | undefined;
 
-  constructor(options: HubOptions<C>, surroundings: Partial<HubSurroundings>) {
-    checkOrigins(options.origins ?? []);
-    this.limits = resolveLimits(options.limits);
-    this.addressOf = makeAddressOf(options.trustedProxies);
-    this.#clock = surroundings.clock ?? systemClock();
-    this.#logger = safeLogger(options.logger);
-    this.#backend = options.backend ?? memory();
-    this.#catalog = new Catalog(options.rooms ?? openContract, resolveKeep(options.keep, this.#backend));
-    const clock = this.#clock;
-    this.tickets = createTickets(this.#backend, clock.now, randomBytes);
-    const revocations = createRevocations(this.#backend, clock.now);
-    const { tickets } = this;
-    const { auth } = options;
-    this.#identify = makeIdentify({ auth, tickets, revocations, now: clock.now, counts: this.#counts });
-    const turn = new Turn(clock.monotonic);
-    const node = randomBytes(nodeNameBytes).toString("base64url");
-    const { shared } = this.#backend.promises;
-    const cluster = shared ? new Cluster({ backend: this.#backend, clock, logger: this.#logger, node }) : undefined;
-    this.#rooms = new Rooms({
-      backend: this.#backend,
-      turn,
-      clock,
-      presenceMembers: this.limits.presenceMembers,
-      counts: this.#counts,
-      peer: (id) => this.#connections.get(id),
-      cluster,
-    });
-    const rates = new RateLimits(options.rates, clock.monotonic, this.#counts);
-    this.#nodes = new Nodes({
-      cluster,
-      connections: this.#connections,
-      rooms: this.#rooms,
-      revocations,
-      limits: this.limits,
-      rates: options.rates === undefined ? undefined : rates,
-      clock,
-      logger: this.#logger,
-    });
-    const { tracing } = options;
-    const app = { clock, limits: this.limits, counts: this.#counts, logger: this.#logger, tracing };
-    const requests: RequestContext = {
-      catalog: this.#catalog,
-      rooms: this.#rooms,
-      publisher: new Publisher(this.#backend, clock, this.limits, this.#counts, tracing),
-      backend: this.#backend,
-      limits: this.limits,
-      clock,
-      counts: this.#counts,
-      rates,
-      app: new AppHandlers(app),
-      tracing,
-    };
-    this.#handles = {
-      ...requests,
-      connections: this.#connections,
-      operations: this.#nodes.operations,
-      turn,
-      logger: this.#logger,
-    };
-    this.calls = new Calls(this.#handles);
-    this.#groups = new Groups({
-      backend: this.#backend,
-      turn,
-      delivered: this.#counts.messages,
-      logger: this.#logger,
-      node,
-      isOpen: () => this.#isOpen,
-      maxGroups: this.limits.rooms,
-    });
-    this.#entrances = new Entrances({
-      options,
-      limits: this.limits,
-      addressOf: this.addressOf,
-      clock,
-      logger: this.#logger,
-      connections: this.#connections,
-      turn,
-      requests,
-      check: this.#identify,
-      overtaken: (identity) => revocations.overtook(identity),
+  constructor(options: HubOptions<C>, { clock = systemClock() }: Partial<HubSurroundings>) {
+    const parts = makeParts(options, clock, {
       start: () => this.start(),
       isOpen: () => this.#isOpen,
-      draining: () => this.#closing !== undefined,
+      isClosing: () => this.#closing !== undefined,
     });
+    this.#common = parts.common;
+    this.#identify = parts.identify;
+    this.#entrances = parts.entrances;
+    this.#groups = parts.groups;
+    this.#nodes = parts.nodes;
+    this.tickets = parts.tickets;
+    this.limits = parts.common.limits;
+    this.addressOf = parts.addressOf;
+    this.calls = new Calls(parts.common);
   }
 
   /**
@@ -174,11 +82,12 @@ export class Hub<C extends Contract = Contract> {
   }
 
   async #open(): Promise<void> {
+    const { backend, clock, logger } = this.#common;
     try {
-      await this.#backend.open({
-        now: this.#clock.now,
-        steadyNow: steadyNow(this.#clock),
-        log: (level, message, facts = {}) => this.#logger[level](facts, message),
+      await backend.open({
+        now: clock.now,
+        steadyNow: steadyNow(clock),
+        log: (level, message, facts = {}) => logger[level](facts, message),
         missed: () => this.#nodes.operations.checkRevocations(),
       });
       await this.#nodes.start();
@@ -187,7 +96,7 @@ export class Hub<C extends Contract = Contract> {
       this.#started = undefined;
       // Nothing of a user is in its words, which say what to do about it.
       const reason = error instanceof Error ? error.message : String(error);
-      this.#logger.error({ err: error, reason }, "the backend cannot be opened");
+      logger.error({ err: error, reason }, "the backend cannot be opened");
       throw error;
     }
   }
@@ -195,7 +104,7 @@ export class Hub<C extends Contract = Contract> {
   /** Sets the app's handlers for the rooms of one pattern. Throws a TypeError on an unknown pattern, or a second time. */
   on<P extends PatternOf<C>>(pattern: P, handlers: HandlersFor<C, P>): this {
     // The pattern gives the parameters that its handlers are typed by.
-    this.#catalog.setHandlers(pattern, handlers as unknown as RoomHandlers);
+    this.#common.catalog.setHandlers(pattern, handlers as unknown as RoomHandlers);
     return this;
   }
 
@@ -241,30 +150,32 @@ export class Hub<C extends Contract = Contract> {
 
   /** A room, to publish into and to ask about. Any name that the contract has. */
   room<N extends RoomNameOf<C>>(name: N): RoomHandle<C, N> {
-    return new RoomHandle(this.#handles, name);
+    return new RoomHandle(this.#common, name);
   }
 
   /** A user on all devices. */
   user(name: string): UserHandle<C> {
     if (!isName(name, maxUserBytes)) throw new TypeError("a user's name is 1 to 254 bytes of NFC, by P-13");
-    return new UserHandle(this.#handles, name, personalRoom(name));
+    return new UserHandle(this.#common, name, personalRoom(name));
   }
 
   /** A connection of this node by its id, where it speaks this package's protocol; undefined where it is gone. */
   connection(id: string): ConnectionHandle | undefined {
-    const connection = this.#connections.get(id);
+    const connection = this.#common.connections.get(id);
     if (connection instanceof RawConnection) return undefined;
-    return connection === undefined || connection.closed ? undefined : new ConnectionHandle(connection, this.#clock);
+    return connection === undefined || connection.closed
+      ? undefined
+      : new ConnectionHandle(connection, this.#common.clock);
   }
 
   /** Rooms that have members now, on all nodes, by name. `after` is the last name of the page before. */
   rooms(query: RoomsQuery = {}): Promise<RoomsPage> {
-    return this.#handles.operations.rooms(query);
+    return this.#common.operations.rooms(query);
   }
 
   /** What is open on this node. All are 0 when everyone has gone (and every grace is over). */
   counts(): { connections: number; rooms: number } {
-    return { connections: this.#connections.size, rooms: this.#rooms.size };
+    return { connections: this.#common.connections.size, rooms: this.#common.rooms.size };
   }
 
   /**
@@ -282,9 +193,9 @@ export class Hub<C extends Contract = Contract> {
   async metrics(): Promise<string> {
     this.#metrics ??= import("./metrics/registry.ts").then(({ metricsReader }) =>
       metricsReader({
-        counts: this.#counts,
-        connections: this.#connections,
-        rooms: this.#rooms,
+        counts: this.#common.counts,
+        connections: this.#common.connections,
+        rooms: this.#common.rooms,
         nodes: this.#nodes,
       }),
     );
@@ -296,7 +207,7 @@ export class Hub<C extends Contract = Contract> {
     if (this.#closing !== undefined) return { ready: false, reasons: ["draining"] };
     try {
       await this.start();
-      await this.#backend.check();
+      await this.#common.backend.check();
       if (!this.#nodes.isWhole) return { ready: false, reasons: ["this node is cut off from the others"] };
       return { ready: true, reasons: [] };
     } catch {
@@ -317,10 +228,10 @@ export class Hub<C extends Contract = Contract> {
     await this.#entrances.close(drainMs);
     // Before the rooms are closed, which here ends every grace.
     if (this.#isOpen) await this.#nodes.leave(this.limits.graceMs + spreadMs);
-    this.#rooms.close();
+    this.#common.rooms.close();
     if (this.#started === undefined) return;
     await this.#started.then(
-      () => this.#backend.close(),
+      () => this.#common.backend.close(),
       () => undefined,
     );
   }

@@ -101,7 +101,7 @@ export async function follow(
   try {
     const planned = await plan(context, room, options);
     // From here on nothing waits, so that no message falls between its start and the stream.
-    const start = room.current(planned);
+    const start = room.stream.current(planned);
     const told = describe(room, start);
     if (!connection.closed) follower = begin(context, room, connection, options, { start, told });
     return { ...told, stop: () => follower?.leave(connection) };
