@@ -3,9 +3,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createHub, signToken, type Hub } from "fanfare";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { parityApp } from "../../examples/parity/app.ts";
 import { global } from "../../examples/parity/global.ts";
+import { main } from "../../examples/parity/main.ts";
 import { connect, type Plain } from "../endpoints/plain.ts";
 import { sharedBackend } from "../endpoints/shared.ts";
 
@@ -47,6 +48,24 @@ describe("every example", () => {
 
   it.each(files)("%s has fewer than 60 lines", (name) => {
     expect(readFileSync(join(directory, name), "utf8").split("\n").length).toBeLessThan(60);
+  });
+});
+
+describe("npm run example", () => {
+  it.each([
+    ["PORT", "abc", "from 0 to 65535"],
+    ["PORT", "70000", "from 0 to 65535"],
+    ["PORT", "80.5", "from 0 to 65535"],
+    ["HEARTBEAT_MS", "0", "from 1 to 2147483647"],
+    ["PONG_MS", "3000000000", "from 1 to 2147483647"],
+  ])("with %s=%s ends with 2 and says in one line what it takes", (name, value, range) => {
+    const exit = vi.spyOn(process, "exit").mockImplementation((code) => {
+      throw new Error(`exit ${code}`);
+    });
+    const print = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    onTestFinished(() => [exit, print].forEach((spy) => spy.mockRestore()));
+    expect(() => main({ [name]: value }, expect.unreachable)).toThrow("exit 2");
+    expect(print.mock.calls).toEqual([[`${name} must be a whole number ${range}, got "${value}"\n`]]);
   });
 });
 
