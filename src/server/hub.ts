@@ -7,6 +7,7 @@ import type { Tickets } from "./auth/tickets.ts";
 import { Calls } from "./calls.ts";
 import { steadyNow, systemClock, type Clock } from "./clock.ts";
 import type { Nodes } from "./cluster/nodes.ts";
+import { warningOfWorkers } from "./one-process.ts";
 import type { RoomsPage, RoomsQuery } from "./cluster/operations.ts";
 import { Group, type Groups } from "./endpoints/groups.ts";
 import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
@@ -90,6 +91,8 @@ export class Hub<C extends Contract = Contract> {
         log: (level, message, facts = {}) => logger[level](facts, message),
         missed: () => this.#nodes.operations.checkRevocations(),
       });
+      const warning = backend.promises.shared ? undefined : warningOfWorkers(backend.name);
+      if (warning !== undefined) logger.warn({}, warning);
       await this.#nodes.start();
       this.#isOpen = true;
     } catch (error) {

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { memory } from "../../src/backends/memory/index.ts";
-import { refuseSeveralWorkers } from "../../src/backends/single.ts";
 import { entryOf, roomOf, TestClock } from "../../src/testing/backend/tools.ts";
 import { backendSuite, type SuiteSubject } from "../../src/testing/index.ts";
 
@@ -41,20 +40,5 @@ describe("memory alone", () => {
     clock.now -= 3_600_000;
     expect((await backend.state(room)).epoch).not.toBe(epoch);
     await backend.close();
-  });
-});
-
-describe("several workers", () => {
-  it.each([
-    ["a worker of node:cluster", { isClusterWorker: true, env: {} }],
-    ["PM2's cluster mode", { isClusterWorker: false, env: { pm_id: "0", exec_mode: "cluster_mode" } }],
-    ["a second instance under PM2", { isClusterWorker: false, env: { pm_id: "3", NODE_APP_INSTANCE: "1" } }],
-  ])("are refused: %s", (_, facts) => {
-    expect(() => refuseSeveralWorkers("memory", facts)).toThrow(/Run one process .* or choose a backend/);
-  });
-
-  it("are not seen where PM2 runs one instance", () => {
-    const env = { pm_id: "0", exec_mode: "fork_mode", NODE_APP_INSTANCE: "0" };
-    expect(() => refuseSeveralWorkers("memory", { isClusterWorker: false, env })).not.toThrow();
   });
 });

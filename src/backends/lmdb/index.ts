@@ -16,7 +16,6 @@ import type {
   Subscription,
 } from "../backend.ts";
 import { BackendUnavailable } from "../backend.ts";
-import { refuseSeveralWorkers } from "../single.ts";
 import { checkDataFile, reserveLockFile } from "./datafile.ts";
 import { Facts } from "./facts.ts";
 import { layoutStamp, metaKey } from "./layout.ts";
@@ -74,7 +73,6 @@ class LmdbBackend implements Backend {
   }
 
   async open(context: BackendContext): Promise<void> {
-    refuseSeveralWorkers(this.name);
     mkdirSync(this.#directory, { recursive: true });
     const lock = lockDirectory(this.#directory);
     try {

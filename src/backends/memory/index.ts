@@ -14,7 +14,6 @@ import type {
   Subscription,
 } from "../backend.ts";
 import { BackendUnavailable } from "../backend.ts";
-import { refuseSeveralWorkers } from "../single.ts";
 import { MemoryFacts } from "./facts.ts";
 import { MemoryRoom } from "./room.ts";
 
@@ -40,7 +39,6 @@ class MemoryBackend implements Backend {
   #sweeping: Iterator<[string, MemoryRoom]> | undefined;
 
   async open(context: BackendContext): Promise<void> {
-    refuseSeveralWorkers(this.name);
     context.log(
       "info",
       "the log is in memory: messages, offsets and keys are lost when this process ends, and no other process sees them",

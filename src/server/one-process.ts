@@ -7,15 +7,16 @@ export interface ProcessFacts {
 }
 
 /**
- * Throws where several workers share the load: a backend of one process would give each worker rooms of its own, and
- * members would silently miss each other's messages.
+ * What to warn of where several workers share the load: a backend of one process gives each worker rooms of its own, and
+ * members silently miss each other's messages. Undefined: this process is alone, as far as can be seen. No more than a
+ * warning, because a cluster of one worker is whole.
  */
-export function refuseSeveralWorkers(backend: string, facts: ProcessFacts = thisProcess()): void {
+export function warningOfWorkers(backend: string, facts: ProcessFacts = thisProcess()): string | undefined {
   const cause = severalWorkers(facts);
-  if (cause === undefined) return;
-  throw new Error(
-    `the ${backend} backend serves one process, and this one is ${cause}: members on different workers would not see ` +
-      "each other. Run one process (PM2: exec_mode fork, instances 1), or choose a backend that is shared",
+  if (cause === undefined) return undefined;
+  return (
+    `the ${backend} backend serves one process, and this one is ${cause}: members on different workers do not see each ` +
+    "other. Run one process (PM2: exec_mode fork, instances 1), or choose a backend that is shared, such as fanfare/redis"
   );
 }
 
