@@ -13,6 +13,8 @@ export type Rec =
   | Called
   | Answered
   | App
+  | Asked
+  | Told
   | Faulted
   | Marked
   | Sample
@@ -91,14 +93,44 @@ export interface Answered extends At {
   readonly body: JsonObject;
 }
 
-/** The app behind a client of ours is given a message, or is told to begin anew. */
+/**
+ * What the app behind a client of ours is told of a room; `closed`: it closes its client, or throws it away for another.
+ * `left`: its membership is over, and it did not end it. `error`: the client reports one, of a room or of none.
+ */
 export interface App extends At {
   readonly kind: "app";
   readonly actor: string;
   readonly room: string;
-  readonly what: "message" | "reset";
+  readonly what: "joined" | "message" | "gap" | "reset" | "presence" | "left" | "error" | "closed";
   readonly id?: string;
   readonly offset?: number;
+  /** Where the client says that it stands now. */
+  readonly cursor?: string;
+  readonly reason?: string;
+  /** Of presence: who came and went, or the whole list. */
+  readonly joined?: readonly string[];
+  readonly left?: readonly string[];
+  readonly users?: readonly string[];
+  readonly members?: number;
+}
+
+/** An app has its client publish: once, however often the client sends it. */
+export interface Asked extends At {
+  readonly kind: "asked";
+  readonly actor: string;
+  readonly room: string;
+  readonly id: string;
+  readonly echo?: boolean;
+}
+
+/** What the client says came of it: a place in the log, or an error's code. */
+export interface Told extends At {
+  readonly kind: "told";
+  readonly actor: string;
+  readonly id: string;
+  readonly cursor?: string;
+  readonly duplicate?: boolean;
+  readonly code?: string;
 }
 
 export interface Faulted extends At {

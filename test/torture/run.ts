@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { randomFrom } from "../support/random.ts";
+import type { MakeClient } from "./actors/app.ts";
 import { Cast, rooms } from "./actors/cast.ts";
 import type { Device } from "./actors/device.ts";
 import { headWithinMs } from "./check/index.ts";
@@ -32,6 +33,8 @@ export interface TortureOptions {
   readonly serveEnv?: Readonly<Record<string, string>>;
   /** … or what comes from it is changed on its way to clients. */
   readonly mangle?: Mangle;
+  /** … or the client that apps use is another. */
+  readonly makeClient?: MakeClient;
   /** Told what is done as it is done. */
   readonly tell?: (line: string) => void;
 }
@@ -105,7 +108,8 @@ class Run {
     this.recorder.add({ kind: "begun", backend, seed, losing, keepMessages, rssGrowthBytes, silenceMs });
     for (let i = 0; i < count; i++) this.#nodes.push(await this.#makeNode(`node-${i + 1}`));
     await Promise.all(this.#nodes.map((node) => node.start()));
-    this.#cast = new Cast(this.#world(), { perS: this.#options.perS ?? 60, visitors: 3 });
+    const { perS = 60, makeClient } = this.#options;
+    this.#cast = new Cast(this.#world(), { perS, visitors: 3, ...(makeClient !== undefined && { makeClient }) });
     this.#sampler = setInterval(() => this.#sample(), sampleMs);
   }
 
@@ -122,6 +126,7 @@ class Run {
     await this.#quiet(cast);
     const present = { rooms, users: (room: string) => cast.users(room) };
     await presenceReads(this.#world(), this.#nodes, present, healedAt + presenceWithinMs);
+    for (const there of cast.appsThere) this.recorder.add({ kind: "there", ...there });
     await finalReads(this.#world(), this.#nodes, rooms, this.#started(this.#engine));
     await cast.end();
     this.recorder.add({ kind: "mark", mark: "gone" });
@@ -199,15 +204,7 @@ class Run {
     const isDrained = await this.#reached(() => cast.waiting === 0, drainWithinMs);
     const who = isDrained ? {} : { who: [`${cast.waiting} publishes`] };
     this.recorder.add({ kind: "mark", mark: "quiet", ...who });
-    const heads = new Map<string, string | undefined>();
-    const isThere = (): boolean => {
-      for (const room of rooms) {
-        const cursors = new Set(cast.devices.filter((one) => one.rooms.includes(room)).map((one) => one.cursor(room)));
-        heads.set(room, [...cursors][0]);
-        if (cursors.size > 1) return false;
-      }
-      return true;
-    };
+    const isThere = (): boolean => rooms.every((room) => cast.cursors(room).length === 1);
     // All at one place need not be at the head: what the checker says of it follows from the logs.
     if (!(await this.#reached(isThere, headWithinMs))) return;
     await wait(this.#nodes.length > 1 ? headWithinMs : 300);

@@ -12,6 +12,13 @@ export interface Summary {
   readonly connections: number;
   readonly resumes: number;
   readonly resets: number;
+  /** What apps on our own client were given, told, and published. */
+  readonly apps: {
+    readonly messages: number;
+    readonly gaps: number;
+    readonly resets: number;
+    readonly published: number;
+  };
   readonly records: number;
 }
 
@@ -36,6 +43,9 @@ export function summarise(records: readonly Rec[]): Summary {
   const got = records.filter((record) => record.kind === "got");
   const ofType = (type: string): typeof got => got.filter(({ frame }) => frame["type"] === type);
   const joined = ofType("joined");
+  const told = records.filter((record) => record.kind === "app");
+  const toldOf = (one: string): number => told.filter(({ what }) => what === one).length;
+  const published = records.filter((record) => record.kind === "told" && record.cursor !== undefined).length;
   const kept = new Map(records.filter((record) => record.kind === "kept").map((log) => [log.room, log.entries.length]));
   return {
     backend: begun?.backend ?? "",
@@ -48,6 +58,7 @@ export function summarise(records: readonly Rec[]): Summary {
     connections: records.filter(({ kind }) => kind === "opened").length,
     resumes: joined.filter(({ frame }) => frame["recovered"] === true).length,
     resets: joined.filter(({ frame }) => frame["recovered"] === false).length + ofType("gap").length,
+    apps: { messages: toldOf("message"), gaps: toldOf("gap"), resets: toldOf("reset"), published },
     records: records.length,
   };
 }

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { check } from "./check/index.ts";
 import type { FaultName } from "./faults/schedule.ts";
+import { buggyClient, type ClientBug } from "./planted/client.ts";
 import { planted, unrevoking, type FrameBug } from "./planted/frames.ts";
 import { torture, type TortureOptions } from "./run.ts";
 import { summarise } from "./summary.ts";
@@ -33,6 +34,9 @@ describe("thirty seconds of torture", () => {
     expect(summary.resumes).toBeGreaterThanOrEqual(30);
     expect(summary.published).toBeGreaterThan(500);
     expect(summary.resets).toBe(0);
+    expect(summary.apps).toMatchObject({ resets: 0 });
+    expect(summary.apps.messages).toBeGreaterThan(500);
+    expect(summary.apps.published).toBeGreaterThan(50);
   });
 
   it("leave every invariant whole on three nodes on Redis", { timeout: 180_000 }, async () => {
@@ -40,6 +44,18 @@ describe("thirty seconds of torture", () => {
     expect(summary.faults).toBeGreaterThanOrEqual(8);
     expect(summary.resumes).toBeGreaterThanOrEqual(30);
     expect(summary.published).toBeGreaterThan(500);
+  });
+});
+
+describe("a client with a bug", { timeout: 60_000 }, () => {
+  it.each<{ bug: ClientBug; what: string; invariant: number }>([
+    { bug: "lost", what: "does not give its app every nth message", invariant: 3 },
+    { bug: "doubled", what: "gives its app a message twice", invariant: 3 },
+    { bug: "swapped", what: "swaps two messages", invariant: 3 },
+    { bug: "published-twice", what: "publishes a message twice", invariant: 5 },
+    { bug: "given-up", what: "says that a message was refused that is kept", invariant: 5 },
+  ])("that $what breaks invariant $invariant", async ({ bug, invariant }) => {
+    expect(await broken({ makeClient: buggyClient(bug) })).toContain(invariant);
   });
 });
 

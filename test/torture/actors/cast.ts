@@ -1,5 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { createClient } from "../../../src/client/index.ts";
+import type { There } from "../records.ts";
 import type { World } from "../world.ts";
+import { App, type MakeClient } from "./app.ts";
 import { Device } from "./device.ts";
 import { ApiPublisher, call, Historian } from "./http.ts";
 import { Publisher } from "./publisher.ts";
@@ -12,6 +15,8 @@ export interface CastOptions {
   readonly perS: number;
   /** Users who come and are gone again, at a time. */
   readonly visitors: number;
+  /** What apps make their clients by. Default: `fanfare/client`. */
+  readonly makeClient?: MakeClient;
 }
 
 const mostRevoked = 100;
@@ -21,6 +26,7 @@ const afterlifeMs = 1_500;
 const churnMs = 400;
 const burstMessages = 400;
 const bigPadBytes = 12_000;
+const appPerS = 1.5;
 
 /** Everyone who takes part in a run. */
 export class Cast {
@@ -29,6 +35,7 @@ export class Cast {
   readonly #api: ApiPublisher;
   readonly #historian: Historian;
   readonly #stayers: readonly Device[];
+  readonly #apps: readonly App[];
   readonly #visitors = new Set<Device>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #doomed: Device[] = [];
@@ -37,7 +44,7 @@ export class Cast {
   #visitorCount = 0;
   #isOver = false;
 
-  constructor(world: World, { perS, visitors }: CastOptions) {
+  constructor(world: World, { perS, visitors, makeClient = createClient }: CastOptions) {
     this.#world = world;
     const share = perS / 4;
     this.#publishers = [
@@ -62,6 +69,16 @@ export class Cast {
       device("eve", "eve", ["big"], false),
       ...this.#publishers.map((publisher) => publisher.device),
     ];
+    const app = (name: string, room: string, where: readonly string[], presence: boolean): App => {
+      const there = where.map((one) => ({ room: one, presence }));
+      return new App(world, { name, room, rooms: there, perS: appPerS, makeClient });
+    };
+    this.#apps = [
+      app("app-1", "a", ["a", "b"], true),
+      app("app-2", "b", ["b"], true),
+      app("app-3", "big", ["a", "big"], false),
+      app("app-4", "a", ["a"], false),
+    ];
     this.#doom();
     for (let i = 0; i < visitors; i++) this.#visit();
     this.#churn();
@@ -73,21 +90,33 @@ export class Cast {
 
   /** Those who are not in all their rooms. */
   get away(): readonly string[] {
-    return this.devices.filter(({ isWhole }) => !isWhole).map(({ name }) => name);
+    return [...this.devices, ...this.#apps].filter(({ isWhole }) => !isWhole).map(({ name }) => name);
   }
 
   get waiting(): number {
-    return this.#publishers.reduce((sum, { waiting }) => sum + waiting, this.#api.waiting);
+    return [...this.#publishers, ...this.#apps].reduce((sum, { waiting }) => sum + waiting, this.#api.waiting);
+  }
+
+  /** Where those in a room stand, each position once. */
+  cursors(room: string): readonly (string | undefined)[] {
+    const here = [...this.devices, ...this.#apps].filter(({ rooms: where }) => where.includes(room));
+    return [...new Set(here.map((one) => one.cursor(room)))];
+  }
+
+  /** Whom apps believe to be there. */
+  get appsThere(): readonly Omit<There, "at" | "kind">[] {
+    return this.#apps.flatMap(({ there }) => there);
   }
 
   /** Who is in a room. */
   users(room: string): readonly string[] {
     const here = [...this.devices, ...this.#visitors].filter((device) => device.rooms.includes(room));
-    return [...new Set(here.map(({ user }) => user))].sort();
+    const apps = this.#apps.filter(({ rooms: where }) => where.includes(room));
+    return [...new Set([...here.map(({ user }) => user), ...apps.map(({ name }) => name)])].sort();
   }
 
   slowReaders(share: number, ms: number): void {
-    for (const device of this.#stayers) if (this.#world.random() < share) device.stall(ms);
+    for (const one of [...this.#stayers, ...this.#apps]) if (this.#world.random() < share) one.stall(ms);
   }
 
   burst(share: number): void {
@@ -122,6 +151,7 @@ export class Cast {
   stopPublishing(): void {
     for (const publisher of this.#publishers) publisher.stop();
     this.#api.stop();
+    for (const app of this.#apps) app.stop();
   }
 
   /** All leave, and nothing is asked for any more. */
@@ -130,6 +160,7 @@ export class Cast {
     for (const publisher of this.#publishers) publisher.end();
     this.#api.end();
     this.#historian.end();
+    for (const app of this.#apps) app.end();
     for (const device of [...this.devices, ...this.#revoked]) device.stop("goodbye");
     await Promise.all([this.#api.done, this.#historian.done]);
   }
@@ -162,9 +193,11 @@ export class Cast {
   #churn(): void {
     if (this.#isOver) return;
     const { random } = this.#world;
-    const device = this.#stayers[Math.floor(random() * this.#stayers.length)];
+    const all = [...this.#stayers, ...this.#apps];
+    const one = all[Math.floor(random() * all.length)];
     this.#later(random() * 2 * churnMs, () => {
-      device?.cut(random() < 0.5);
+      if (one instanceof App) one.disturb();
+      else one?.cut(random() < 0.5);
       this.#churn();
     });
   }

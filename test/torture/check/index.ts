@@ -1,11 +1,12 @@
 import type { Rec } from "../records.ts";
-import { checkApps, checkClock, checkLeft, checkManners, checkMemory, checkRevoked } from "./limits.ts";
+import { checkAppLines, checkAppPresence, checkApps, checkAppTold } from "./apps.ts";
+import { checkClock, checkLeft, checkManners, checkMemory, checkRevoked } from "./limits.ts";
 import { checkAcked, checkEpochs, checkHeads, checkLogs } from "./logs.ts";
 import { checkNames, checkRefused } from "./names.ts";
 import { checkAnswers, checkLines, checkTimes } from "./order.ts";
 import { checkAlternation, checkPresent } from "./presence.ts";
-import { tell } from "./story.ts";
 import { checkReplays, checkResumes, checkSteps, checkWhole } from "./streams.ts";
+import { tell } from "./teller.ts";
 import type { Violation } from "./violation.ts";
 
 /** Invariant 9: the position check of 5 s, and 2 s. */
@@ -19,7 +20,10 @@ export function check(records: readonly Rec[]): readonly Violation[] {
     ...checkNames(story),
     ...checkSteps(story),
     ...checkWhole(story),
-    ...checkApps(story),
+    ...checkApps(story, headWithinMs),
+    ...checkAppPresence(story),
+    ...checkAppLines(story),
+    ...checkAppTold(story),
     ...checkAcked(story),
     ...checkRefused(story),
     ...checkAnswers(story),

@@ -137,24 +137,3 @@ export function checkManners({ records, connections, calls }: Story): Violation[
   }
   return found;
 }
-
-/** 3: the app behind our client sees no message twice before it is told to begin anew. */
-export function checkApps({ records }: Story): Violation[] {
-  const seen = new Map<string, Map<number, Rec>>();
-  return records.flatMap((record) => {
-    if (record.kind !== "app") return [];
-    const name = `${record.actor} ${record.room}`;
-    if (record.what === "reset") {
-      seen.delete(name);
-      return [];
-    }
-    const messages = seen.get(name) ?? new Map<number, Rec>();
-    seen.set(name, messages);
-    const offset = record.offset ?? 0;
-    const other = messages.get(offset);
-    messages.set(offset, record);
-    if (other !== undefined)
-      return [violation(3, `the app of ${record.actor} saw ${record.id ?? offset} twice`, other, record)];
-    return [];
-  });
-}

@@ -1,6 +1,7 @@
 import { groupBy } from "./group.ts";
-import { readCursor, showCursor } from "./cursor.ts";
-import type { Attempt, Sight, Step, Story, Stream } from "./story.ts";
+import { readCursor, showCursor, type Cursor } from "./cursor.ts";
+import { between, isOwnUnechoed, knownLogs } from "./known.ts";
+import type { Sight, Step, Story, Stream } from "./story.ts";
 import { violation, type Violation } from "./violation.ts";
 
 /** 2: what a member gets rises by one; any jump was announced. */
@@ -53,41 +54,6 @@ export function checkWhole({ streams, sights, publishes }: Story): Violation[] {
   return found;
 }
 
-/** All that anybody saw of each log, each message once, by offset. */
-function knownLogs(sights: readonly Sight[]): Map<string, Sight[]> {
-  const logs = new Map<string, Map<number, Sight>>();
-  for (const sight of sights) {
-    const name = `${sight.room} ${sight.epoch}`;
-    const log = logs.get(name) ?? new Map<number, Sight>();
-    logs.set(name, log);
-    if (!log.has(sight.offset)) log.set(sight.offset, sight);
-  }
-  return new Map([...logs].map(([name, log]) => [name, [...log.values()].sort((a, b) => a.offset - b.offset)]));
-}
-
-/** Those over `from`, up to `to`. */
-function between(log: readonly Sight[], from: number, to: number): readonly Sight[] {
-  return log.slice(after(log, from), after(log, to));
-}
-
-function isOwnUnechoed(attempts: readonly Attempt[], actor: string): boolean {
-  return attempts.some(
-    ({ asked, connection }) =>
-      asked.kind === "sent" && connection?.opened.actor === actor && asked.frame["echo"] === false,
-  );
-}
-
-/** The first place whose offset is over the given one. */
-function after(log: readonly { offset: number }[], offset: number): number {
-  let [low, high] = [0, log.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((log[middle]?.offset ?? 0) > offset) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-}
-
 /** 7: `recovered: true` goes on from where the member was; `recovered: false` has a reason (P-22). */
 export function checkResumes({ streams, begun }: Story): Violation[] {
   const found: Violation[] = [];
@@ -113,11 +79,8 @@ export function checkResumes({ streams, begun }: Story): Violation[] {
   return found;
 }
 
-function mayBeResumed(
-  since: { epoch: string; offset: number },
-  head: { epoch: string; offset: number },
-  keepMessages: number,
-): boolean {
+/** Whether the log still holds all that follows `since`. */
+export function mayBeResumed(since: Cursor, head: Cursor, keepMessages: number): boolean {
   return since.epoch === head.epoch && since.offset <= head.offset && since.offset >= head.offset - keepMessages;
 }
 

@@ -52,6 +52,22 @@ export class Tale {
     return this.got(connection, { type: "ack", re: id, cursor, offset: Number(cursor.split(":")[1]) });
   }
 
+  /** The app of Web's client is told something. */
+  app(what: string, fields: JsonObject = {}): this {
+    return this.add({ kind: "app", actor: "web", room: "room", what, ...fields });
+  }
+
+  /** It is given a message. */
+  appGets(cursor: string, id: string): this {
+    return this.app("message", { cursor, offset: Number(cursor.split(":")[1]), id });
+  }
+
+  /** It publishes, and is told where that is or why it is not. */
+  appPublishes(id: string, told: { cursor?: string; code?: string }, fields: JsonObject = {}): this {
+    this.add({ kind: "asked", actor: "web", room: "room", id, ...fields });
+    return this.add({ kind: "told", actor: "web", id, ...told });
+  }
+
   fault(fault: string): this {
     return this.add({ kind: "fault", fault, phase: "begin" }).add({ kind: "fault", fault, phase: "end" });
   }
