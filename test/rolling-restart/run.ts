@@ -9,7 +9,7 @@ import { makeToken } from "../support/token.ts";
 import { Device } from "../torture/actors/device.ts";
 import { Publisher } from "../torture/actors/publisher.ts";
 import { finalReads, presenceReads } from "../torture/final.ts";
-import { Recorder, type Rec } from "../torture/records.ts";
+import { Recorder, type App, type Rec } from "../torture/records.ts";
 import type { World } from "../torture/world.ts";
 import { startNginx, type Nginx } from "./nginx.ts";
 
@@ -135,12 +135,17 @@ class Run {
     const client = createClient({ url: `ws://${this.#address().host}/ws`, token, WebSocket });
     client.connect();
     const joined = client.join(room);
-    const add = (what: "message" | "reset", more: object): void =>
-      this.#recorder.add({ kind: "app", actor: user, room, what, ...more });
+    const add = (what: App["what"], more: object): void => {
+      const { cursor } = joined;
+      const at = cursor === undefined ? {} : { cursor };
+      this.#recorder.add({ kind: "app", actor: user, room, what, ...at, ...more });
+    };
     joined.on("message", ({ offset, data }) => {
       add("message", { offset, id: String((data as { id?: unknown }).id) });
     });
-    joined.on("reset", () => add("reset", {}));
+    joined.on("joined", () => add("joined", {}));
+    joined.on("gap", ({ reason }) => add("gap", { reason }));
+    joined.on("reset", ({ reason }) => add("reset", { reason }));
     this.#apps.push(client);
     this.#appRooms.set(user, joined);
   }

@@ -1,5 +1,6 @@
 import type { JsonObject } from "../../../src/protocol/json.ts";
 import type { Rec } from "../records.ts";
+import { check } from "./index.ts";
 
 /** Records written by hand: what a run without a fault would have recorded, to be spoilt at one place. */
 export class Tale {
@@ -87,4 +88,9 @@ export function plain(): Tale {
     tale.publish(`m${offset}`, `e:${offset}`).message("ann/1", offset).message("bob/1", offset);
   }
   return tale;
+}
+
+/** The invariants that do not hold, and what is said of them. */
+export function verdict(tale: Tale): string[] {
+  return check(tale.records).map(({ invariant, text }) => `${invariant}: ${text}`);
 }
