@@ -147,6 +147,28 @@ describe("several nodes on one Redis", () => {
     expect([witness.bodies, witness.jumps]).toEqual([["a", "b"], []]);
   });
 
+  it("lose nothing and keep nothing twice where scripts are flushed in the middle of traffic, again and again", async () => {
+    const all = [await nodes.open(server.url), await nodes.open(server.url)];
+    const witnesses = await Promise.all(all.map((node) => Witness.of(node, room)));
+    const traffic = Promise.all(
+      numbers(1, 400).map(async (i) => {
+        await new Promise((resolve) => setTimeout(resolve, i));
+        await insist(() => all[i % 2]!.append(room, entryOf(String(i)), keyOf(String(i))));
+      }),
+    );
+    for (let flushed = 0; flushed < 8; flushed++) {
+      await server.cli("SCRIPT", "FLUSH");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await traffic;
+    for (const each of witnesses) {
+      await each.subscription.sync();
+      expect(each.entries.map(({ offset }) => offset)).toEqual(numbers(1, 400));
+      expect(each.bodies.map(Number).toSorted((a, b) => a - b)).toEqual(numbers(1, 400));
+      expect(each.jumps).toEqual([]);
+    }
+  });
+
   it("are not harmed by what others publish on their channels", async () => {
     const node = await nodes.open(server.url);
     const witness = await Witness.of(node, room);

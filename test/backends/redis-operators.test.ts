@@ -78,15 +78,6 @@ describe("what operators are told", () => {
     expect(await node.append(room, entryOf("b", Date.now()))).toMatchObject({ offset: 2 });
   });
 
-  it("where its memory is full: publishes fail and say so, and go on when there is space", async () => {
-    const node = await nodes.open(server.url);
-    await node.append(room, entryOf("a"));
-    await server.cli("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1mb");
-    await expect(node.append(room, entryOf("b"))).rejects.toThrow(/memory is full/);
-    await server.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", "100mb");
-    expect(await node.append(room, entryOf("c"))).toMatchObject({ offset: 2 });
-  });
-
   it("where it may throw logs away", async () => {
     await nodes.open(server.url);
     expect(nodes.logged).toContainEqual(expect.stringMatching(/^warn: .*maxmemory-policy to noeviction/));

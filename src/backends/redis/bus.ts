@@ -65,7 +65,7 @@ export class Bus {
         isDone = await Promise.race([
           this.#ask(client, [channel]).then(
             () => true,
-            () => this.#failed(client),
+            (error: unknown) => this.#failed(client, error),
           ),
           late,
         ]);
@@ -89,8 +89,8 @@ export class Bus {
   }
 
   /** A refusal over a whole connection counts; else the connection is gone, and another try is made over the next. */
-  #failed(client: Redis): false {
-    if (this.link.client === client) throw new Error("the subscription was refused");
+  #failed(client: Redis, error: unknown): false {
+    if (this.link.client === client) throw error;
     return false;
   }
 

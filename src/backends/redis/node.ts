@@ -139,9 +139,10 @@ export class Node {
   }
 
   async #settle(client: Redis): Promise<void> {
-    const { term, evictionPolicy } = await settleTerm(client, this.#names.term);
+    const { term, evictionPolicy } = await settleTerm(client, this.#names.term, this.#options.connection.db ?? 0);
     if (this.#term === "" && evictionPolicy !== undefined && evictionPolicy !== "noeviction") {
-      const advice = "Redis may throw logs away when its memory is full: set maxmemory-policy to noeviction";
+      const advice =
+        "Redis throws logs, keys of publishes and revocations away when its memory is full: set maxmemory-policy to noeviction";
       this.#context.log("warn", advice, { evictionPolicy });
     }
     // Other data: what was pushed so far may come from an engine that nobody writes to any more.

@@ -18,6 +18,9 @@ export interface Script {
  * than, so that most appends need not look.
  *
  * What can fail (a key of another type, no memory left) comes before the first write: a script that fails has done nothing.
+ *
+ * Where Redis has no memory left, it refuses what takes some, but only as a script's first write. So `append` begins with
+ * such a one, and is refused; the others begin with one that takes none, and go on: who joins or comes back is served.
  */
 
 /** KEYS: 1 term, 2 meta, 3 log. ARGV: 1 term, 2 time (empty: the engine's), 3 a new epoch, 4 and 5 the known position, 6 keep.ms. */
@@ -54,6 +57,7 @@ local function openRoom(create)
     if not got[1] and redis.call('EXISTS', KEYS[2]) == 1 then
       return nil, redis.error_reply('FOREIGN ' .. KEYS[2] .. ' holds something else')
     end
+    redis.call('HSET', KEYS[2], 'epoch', ARGV[3])
     redis.call('UNLINK', KEYS[2], KEYS[3])
     redis.call('HSET', KEYS[2], 'epoch', ARGV[3], 'head', 0, 'term', ARGV[1], 'life', ARGV[3], 'until', 0)
     return { epoch = ARGV[3], head = 0, void = 0, life = ARGV[3] }
@@ -68,8 +72,8 @@ end
 
 local function keepUntil(room, ms)
   room.void = math.max(room.void, now + ms)
-  redis.call('HSET', KEYS[2], 'until', digits(room.void))
   redis.call('PEXPIRE', KEYS[2], digits(math.max(room.void - now, 1)))
+  redis.call('HSET', KEYS[2], 'until', digits(room.void))
 end
 
 -- Drops what is too old, from the oldest on, and stops at the first that is not.
@@ -156,6 +160,7 @@ return fault or (room and findKey(room)) or {}
 export const state: Script = script(`${prelude}
 local refused = refusal()
 if refused then return refused end
+redis.call('PEXPIRE', KEYS[1], 86400000)
 local room, fault = openRoom(true)
 if fault then return fault end
 trim(room)
@@ -203,8 +208,8 @@ for i = 2, #KEYS do
     if void < now + tonumber(ARGV[3]) then
       -- Longer than asked, so that most checks write nothing.
       local ms = digits(math.floor(tonumber(ARGV[3]) * 1.2))
-      redis.call('HSET', KEYS[i], 'until', digits(now + ms))
       redis.call('PEXPIRE', KEYS[i], ms)
+      redis.call('HSET', KEYS[i], 'until', digits(now + ms))
     end
     answer[#answer + 1], answer[#answer + 2] = got[1], head
   end
@@ -221,7 +226,13 @@ redis.call('SET', KEYS[2], ARGV[4], 'PX', 60000)
 return redis.call('PUBLISH', ARGV[3], ARGV[4])
 `);
 
-export const scripts: readonly Script[] = [append, find, state, read, heads, probe];
+/** KEYS: 1 term. ARGV: 1 term, 2 for how long. Goes through where no memory is left, as SET does not. */
+export const settle: Script = script(`
+redis.call('UNLINK', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+`);
+
+export const scripts: readonly Script[] = [append, find, state, read, heads, probe, settle];
 
 function script(lua: string): Script {
   return { lua, sha: createHash("sha1").update(lua).digest("hex") };

@@ -158,7 +158,7 @@ function words(options: RedisOptions, port: number, directory: string): string[]
     ...["--appendonly", appendonly ? "yes" : "no", "--appendfsync", "always"],
     // A replica is in step at once, instead of after five seconds.
     ...["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"],
-    ...(replicaOf === undefined ? [] : ["--replicaof", `127.0.0.1 ${replicaOf}`]),
+    ...(replicaOf === undefined ? [] : ["--replicaof", "127.0.0.1", String(replicaOf)]),
     ...(password === undefined ? [] : ["--requirepass", password, "--masterauth", password]),
     ...args,
   ];
