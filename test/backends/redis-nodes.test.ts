@@ -162,7 +162,7 @@ describe("several nodes on one Redis", () => {
     }
     await traffic;
     for (const each of witnesses) {
-      await each.subscription.sync();
+      await insist(() => each.subscription.sync());
       expect(each.entries.map(({ offset }) => offset)).toEqual(numbers(1, 400));
       expect(each.bodies.map(Number).toSorted((a, b) => a - b)).toEqual(numbers(1, 400));
       expect(each.jumps).toEqual([]);
