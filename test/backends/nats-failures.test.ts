@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { keptOffset, keyOf, numbers, roomOf } from "../../src/testing/backend/tools.ts";
 import { type NatsServer, startNats } from "../support/engines/nats.ts";
 import { losing } from "../support/engines/losing.ts";
-import { closeAll, jetstream, newPrefix, opened, told } from "./fixtures/nats.ts";
+import { brokenLinks, closeAll, jetstream, newPrefix, opened, told } from "./fixtures/nats.ts";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -225,6 +225,44 @@ describe("when NATS fails", () => {
       expect(seen.jumps[0]?.epoch).not.toBe(epoch);
       expect((await node.read(room, 0, 10)).map(({ body }) => body)).toEqual(["kept 1", "kept 2", "kept 3", "new"]);
     } finally {
+      await own.stop();
+    }
+  }, 20_000);
+
+  it("with its files put back, and rooms that go on at once: what comes next follows where each room goes on", async () => {
+    const own = await startNats();
+    let held = Promise.resolve();
+    let release = (): void => undefined;
+    try {
+      const options = { servers: own.url, prefix: newPrefix(), waitMs: 10_000 };
+      const writer = await opened(options);
+      // It hears of what it missed when the rooms have gone on already.
+      const reader = await opened(options, Date.now, () => held);
+      const rooms = ["one", "two", "still"].map((name) => roomOf(name, { messages: 1_000, ms: 3_600_000 }));
+      const [one, two, still] = rooms;
+      const seen = await Promise.all(rooms.map((each) => told(reader, each)));
+      for (const each of [one!, still!, two!, two!, two!]) await writer.append(each, entry("kept"));
+      const forgotten = await own.backup();
+      for (const each of [two!, one!, one!, two!, one!]) await writer.append(each, entry("lost"));
+      await Promise.all(seen.map((each, i) => each.until(({ entries }) => entries.length === [4, 5, 1][i])));
+      held = new Promise((resolve) => (release = resolve));
+      await own.kill();
+      forgotten.putBack();
+      await own.restart();
+      for (const each of [two!, one!]) await writer.append(each, entry("new"));
+      release();
+      await Promise.all(seen.slice(0, 2).map((each) => each.until(({ words }) => words.includes("new"))));
+      await writer.append(still!, entry("new"));
+      await seen[2]!.until(({ words }) => words.includes("new"));
+      for (const [i, each] of seen.entries()) {
+        expect(brokenLinks(each)).toEqual([]);
+        expect(each.words.filter((word) => word !== "interrupted").slice(-2)).toEqual(["jump epoch", "new"]);
+        const [kept] = (await writer.read(rooms[i]!, 0, 100)).filter(({ body }) => body === "new");
+        expect(each.entries.at(-1)).toEqual(kept);
+      }
+      expect(seen[2]!.jumps.at(-1)?.offset).toBe(seen[2]!.entries[0]!.offset);
+    } finally {
+      release();
       await own.stop();
     }
   }, 20_000);

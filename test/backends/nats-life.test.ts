@@ -7,14 +7,16 @@ import type { Streams } from "../../src/backends/nats/streams.ts";
 
 describe("the life of the stream", () => {
   /** A stream whose answers may be overtaken by what it sends on. */
-  function busy({ isBack }: { isBack: boolean }): { life: Life; written: string[] } {
+  function busy({ isBack }: { isBack: boolean }): { life: Life; written: string[]; asks: () => number } {
     const written: string[] = [];
     let last = 10;
     const saw = (): void => {
-      if (!isBack) life.saw(++last, `id ${last}`);
+      if (!isBack) life.saw(++last, `id ${last}`, "first");
     };
     /** Where it stood when it was asked; one more message is heard of before the answer. */
+    let asks = 0;
     const asked = (): Promise<number> => {
+      asks++;
       const answer = isBack ? 5 : last;
       saw();
       return Promise.resolve(answer);
@@ -42,7 +44,7 @@ describe("the life of the stream", () => {
       clock: { now: Date.now, measureWhereDue: () => Promise.resolve() } as unknown as EngineClock,
       context: { now: Date.now, log: () => undefined },
     });
-    return { life, written };
+    return { life, written, asks: () => asks };
   }
 
   it("goes on where a message is heard of before the answer that does not know it yet, every time", async () => {
@@ -53,10 +55,22 @@ describe("the life of the stream", () => {
     expect([life.current.name, written]).toEqual(["first", []]);
   });
 
+  it("is looked for once where a message is of one that this node does not know", async () => {
+    const { life, asks } = busy({ isBack: false });
+    await life.verify();
+    const before = asks();
+    await life.heardOf("first");
+    expect(asks()).toBe(before);
+    await life.heardOf("another");
+    expect(asks()).toBe(before + 2);
+    await life.heardOf("another");
+    expect(asks()).toBe(before + 2);
+  });
+
   it("ends where the stream ends before what is known of it, also when it is asked again", async () => {
     const { life, written } = busy({ isBack: true });
     await life.verify();
-    life.saw(7, "id 7");
+    life.saw(7, "id 7", "first");
     await life.verify();
     expect(life.current).toMatchObject({ parent: "first", fork: 5 });
     expect(written).toHaveLength(1);

@@ -56,6 +56,17 @@ describe("the shape of a room's log", () => {
     expect([shape.count(0, 20, keep, 4), shape.count(9, 20, keep, 4), shape.count(0, 19, keep, 4)]).toEqual([2, 1, 1]);
   });
 
+  it("knows the newest offset up to any number, which is mostly another room's", () => {
+    const shape = new Shape("a");
+    expect(shape.upTo(100)).toBe(0);
+    shape.add({ seq: 5, stamp: stamp("mark", 1) });
+    for (const seq of [9, 20]) shape.add({ seq, stamp: stamp("entry", 2) });
+    expect([8, 9, 19, 20, 99].map((offset) => shape.upTo(offset))).toEqual([0, 9, 9, 20, 20]);
+    const trimmed = new Shape("a");
+    for (const seq of [9, 20]) trimmed.add({ seq, stamp: stamp("entry", 2) });
+    expect([8, 19, 20].map((offset) => trimmed.upTo(offset))).toEqual([9, 9, 20]);
+  });
+
   it("takes the oldest for a witness where its birth is gone, and trims by number and age", () => {
     const shape = new Shape("a");
     for (const [i, seq] of [10, 20, 30, 40, 50].entries()) shape.add({ seq, stamp: stamp("entry", i * 400) });

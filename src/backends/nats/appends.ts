@@ -14,6 +14,7 @@ import type { Logs } from "./logs.ts";
 import { digest, epochOf } from "./names.ts";
 import { decodePayload, encodePayload, stampHeaders } from "./record.ts";
 import type { Records } from "./records.ts";
+import type { Tops } from "./tops.ts";
 
 /** A room is purged after so many appends, or after a quarter of what is kept, if that is more. */
 const leastPurgeStep = 64;
@@ -31,6 +32,7 @@ interface Kept {
 interface Parts {
   readonly engine: Engine;
   readonly logs: Logs;
+  readonly tops: Tops;
   readonly keys: Records;
 }
 
@@ -38,6 +40,7 @@ interface Parts {
 export class Appends {
   readonly #engine: Engine;
   readonly #logs: Logs;
+  readonly #tops: Tops;
   readonly #keys: Records;
   readonly #lanes = new Lanes();
   /** Appends with a key that are under way here; `find` waits for them. */
@@ -45,9 +48,10 @@ export class Appends {
   /** Appends to a room since it was purged here. */
   readonly #unpurged = new Map<string, number>();
 
-  constructor({ engine, logs, keys }: Parts) {
+  constructor({ engine, logs, tops, keys }: Parts) {
     this.#engine = engine;
     this.#logs = logs;
+    this.#tops = tops;
     this.#keys = keys;
   }
 
@@ -100,8 +104,8 @@ export class Appends {
   async #once(job: Job, ownId: string): Promise<Sent & { appended: Appended }> {
     const { room, entry, key } = job;
     const { api, names, streams, life: stream, clock } = this.#engine;
-    if (key !== undefined) this.#logs.useDedupe(key.dedupeMs);
-    await streams.hold({ logMs: this.#logs.lifetimeMs(room), dedupeMs: (key?.dedupeMs ?? 0) * 2 });
+    if (key !== undefined) this.#tops.useDedupe(key.dedupeMs);
+    await streams.hold({ logMs: this.#tops.lifetimeMs(room), dedupeMs: (key?.dedupeMs ?? 0) * 2 });
     const life = await this.#logs.lifeOf(room);
     const streamLife = stream.current.name;
     const stamp = { kind: "entry", life, streamLife, at: entry.at, head: 0 } as const;
@@ -118,7 +122,7 @@ export class Appends {
       if (ack.kind === "lost") throw new BackendUnavailable("NATS expected another sequence");
       const epoch = epochOf(streamLife, life);
       if (!ack.isDuplicate || key === undefined) {
-        stream.saw(ack.seq, id);
+        stream.saw(ack.seq, id, streamLife);
         this.#purgeLater(room);
         const rest =
           key === undefined
@@ -179,9 +183,10 @@ export class Appends {
   /** After the stream went back, a key may speak of a message that was lost. */
   async #isStillThere(offset: number, id: string): Promise<boolean> {
     const { api, names, life } = this.#engine;
-    if (offset <= (life.current.fork ?? 0)) return true;
     const stored = await api.bySequence(names.log, offset);
-    return stored?.id?.startsWith(id) === true;
+    // One that is gone may have been trimmed.
+    if (stored === undefined) return offset <= (life.current.fork ?? 0);
+    return stored.id?.startsWith(id) === true;
   }
 
   /** Leaves one more than is kept, for what it says of its successor, and the room's newest mark. */

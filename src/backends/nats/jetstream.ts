@@ -19,18 +19,21 @@ import type { FeedEngine, FeedState, FeedView, Position } from "../feed/engine.t
 import { Feeds } from "../feed/feeds.ts";
 import { Api } from "./api.ts";
 import { Appends } from "./appends.ts";
+import { Bus } from "./bus.ts";
 import { EngineClock } from "./clock.ts";
 import { type Engine, untilDone } from "./engine.ts";
 import { Life } from "./life.ts";
+import { KnownRooms } from "./known-rooms.ts";
 import { Link } from "./link.ts";
 import { Logs } from "./logs.ts";
 import { epochOf, Names } from "./names.ts";
 import type { NatsSettings } from "./options.ts";
-import { Bus } from "./bus.ts";
+import { Pages } from "./pages.ts";
 import { decodePayload, idName, readStamp, toEntry } from "./record.ts";
 import { Probe } from "./probe.ts";
 import { Records } from "./records.ts";
 import { Streams } from "./streams.ts";
+import { Tops } from "./tops.ts";
 
 /** Rooms whose heads are asked for at a time. */
 const mostRequests = 128;
@@ -38,7 +41,9 @@ const mostRequests = 128;
 /** What exists while the backend is open. */
 interface Open {
   readonly engine: Engine;
+  readonly rooms: KnownRooms;
   readonly logs: Logs;
+  readonly pages: Pages;
   readonly appends: Appends;
   readonly facts: Records;
   readonly feeds: Feeds;
@@ -74,17 +79,20 @@ export class JetStreamBackend implements Backend {
     const clock = new EngineClock(api, names, context);
     const life = new Life({ api, names, streams, clock, context });
     const engine: Engine = { link, api, names, streams, life, clock, context };
-    const logs: Logs = new Logs(engine, (room) => feeds.get(room) !== undefined);
+    const rooms = new KnownRooms(clock, (room) => feeds.get(room) !== undefined);
+    const tops = new Tops(engine, rooms);
+    const pages = new Pages(engine, rooms, tops);
+    const logs = new Logs({ engine, rooms, tops, pages });
     const bus: Bus = new Bus(engine.link, names, {
       message: (room, message) => this.#pushed(room, message),
       relayed: (room, text) => feeds.relayed(room, text),
     });
-    const feeds: Feeds = new Feeds(feedEngine(engine, logs, bus), context);
-    const appends = new Appends({ engine, logs, keys: new Records(engine, false) });
+    const feeds: Feeds = new Feeds(feedEngine({ engine, logs, pages, bus }), context);
+    const appends = new Appends({ engine, logs, tops, keys: new Records(engine, false) });
     try {
       await link.open();
       const probe = new Probe(engine);
-      this.#open = { engine, logs, appends, facts: new Records(engine, true), feeds, bus, probe };
+      this.#open = { engine, rooms, logs, pages, appends, facts: new Records(engine, true), feeds, bus, probe };
     } catch (error) {
       feeds.close();
       throw error;
@@ -120,18 +128,18 @@ export class JetStreamBackend implements Backend {
   }
 
   async read(room: RoomRef, after: number, limit: number, epoch?: string): Promise<LogEntry[]> {
-    const { engine, logs } = this.#opened();
-    return untilDone(engine, () => logs.read(room, after, limit, epoch));
+    const { engine, pages } = this.#opened();
+    return untilDone(engine, () => pages.after(room, after, limit, epoch));
   }
 
   async readBack(room: RoomRef, before: number | undefined, limit: number, epoch?: string): Promise<LogEntry[]> {
-    const { engine, logs } = this.#opened();
-    return untilDone(engine, () => logs.readBack(room, before ?? Number.MAX_SAFE_INTEGER, limit, epoch));
+    const { engine, pages } = this.#opened();
+    return untilDone(engine, () => pages.before(room, before ?? Number.MAX_SAFE_INTEGER, limit, epoch));
   }
 
   async count(room: RoomRef, after: number, head: number, epoch: string): Promise<number> {
-    const { engine, logs } = this.#opened();
-    return untilDone(engine, () => logs.count(room, after, head, epoch));
+    const { engine, pages } = this.#opened();
+    return untilDone(engine, () => pages.count(room, after, head, epoch));
   }
 
   async subscribe(room: RoomRef, listener: RoomListener): Promise<Subscription> {
@@ -168,15 +176,15 @@ export class JetStreamBackend implements Backend {
     const seq = Number(message.headers?.get("Nats-Sequence"));
     const last = Number(message.headers?.get("Nats-Last-Sequence"));
     if (open === undefined || stamp === undefined || !Number.isSafeInteger(seq) || !Number.isSafeInteger(last)) return;
-    open.engine.life.saw(seq, message.headers?.get(idName));
-    const prev = open.logs.pushed(room, { seq, stamp, last });
+    open.engine.life.saw(seq, message.headers?.get(idName), stamp.streamLife);
+    const prev = open.rooms.pushed(room, { seq, stamp, last });
     if (stamp.kind === "mark") return;
     const entry = toEntry(seq, prev, stamp.at, decodePayload(message.string()));
     open.feeds.push(room, entry, epochOf(stamp.streamLife, stamp.life));
   }
 }
 
-function feedEngine(engine: Engine, logs: Logs, bus: Bus): FeedEngine {
+function feedEngine({ engine, logs, pages, bus }: Pick<Open, "engine" | "logs" | "pages" | "bus">): FeedEngine {
   const position = async ({ room }: FeedView): Promise<Position | undefined> => {
     try {
       return await logs.head(room);
@@ -190,7 +198,7 @@ function feedEngine(engine: Engine, logs: Logs, bus: Bus): FeedEngine {
     attach: (room) => untilDone(engine, () => bus.attach(room.name)),
     detach: (room) => bus.detach(room.name),
     state: (room, known) => untilDone(engine, () => logs.state(room, known, known !== undefined)),
-    read: (room, after, limit, epoch) => untilDone(engine, () => logs.read(room, after, limit, epoch)),
+    read: (room, after, limit, epoch) => untilDone(engine, () => pages.after(room, after, limit, epoch)),
     async heads(feeds) {
       await engine.link.ready(performance.now());
       await engine.life.verify();

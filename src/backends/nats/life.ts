@@ -28,6 +28,8 @@ interface Parts {
 
 /** A stream that seems to have gone back may have a leader that is not up to date yet. */
 const doubtMs = [100, 300, 600];
+/** Names of earlier lives that are remembered. */
+const mostOver = 1_000;
 
 /**
  * Knows the life of the stream: a record in the stream itself, so that it is gone when the stream is; written anew when
@@ -39,6 +41,8 @@ export class Life {
   readonly #streams: Streams;
   readonly #clock: EngineClock;
   readonly #log: BackendContext["log"];
+  /** Earlier lives that messages are of. */
+  readonly #over = new Set<string>();
   #current: StreamLife | undefined;
   #recordSeq = 0;
   #verifying: Promise<number> | undefined;
@@ -59,9 +63,24 @@ export class Life {
     return this.#current;
   }
 
-  /** A message that is in the stream. */
-  saw(seq: number, id: string | undefined): void {
-    if (id !== undefined && seq > (this.#mark?.seq ?? 0)) this.#mark = { seq, id };
+  /** A message that is in the stream, in this life of it. */
+  saw(seq: number, id: string | undefined, life: string): void {
+    if (id !== undefined && life === this.#current?.name && seq > this.newest) this.#mark = { seq, id };
+  }
+
+  /** The newest sequence that this node knows of. */
+  get newest(): number {
+    return this.#mark?.seq ?? 0;
+  }
+
+  /** A message is of this life: where that is neither the current one nor known to be over, it is looked which is current. */
+  async heardOf(name: string): Promise<void> {
+    const isKnown = (): boolean => name === this.current.name || this.#over.has(name);
+    if (isKnown()) return;
+    // The first may have begun before that life did.
+    for (let looks = 0; looks < 2 && !isKnown(); looks++) await this.verify();
+    if (this.#over.size >= mostOver) this.#over.clear();
+    if (name !== this.current.name) this.#over.add(name);
   }
 
   /** Makes what is missing and reads the record; compares the stream with what is known of it. Gives its last sequence. */

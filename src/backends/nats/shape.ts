@@ -72,6 +72,11 @@ export class Shape {
     return this.#places(Math.max(this.#start(keep, now), to - limit), to);
   }
 
+  /** The newest offset that is not over this one; where all up to there are gone, the one before the first that is left. */
+  upTo(offset: number): number {
+    return this.#offsetBefore(this.#above(offset));
+  }
+
   count(after: number, upTo: number, keep: Keep, now: number): number {
     return Math.max(0, this.#above(upTo) - Math.max(this.#start(keep, now), this.#above(after)));
   }

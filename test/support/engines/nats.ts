@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { createServer, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ export interface NatsServer {
   readonly url: string;
   /** `kill -9`; resolves when it is gone. */
   kill(): Promise<void>;
+  /** SIGSTOP; it stands still when this returns. */
   pause(): void;
   resume(): void;
   /** Starts it again on the same port and files, after `kill`. Resolves when it takes connections. */
@@ -74,7 +75,11 @@ async function started(
     port,
     url: `nats://127.0.0.1:${port}`,
     kill: () => killed(child),
-    pause: () => void child.kill("SIGSTOP"),
+    pause() {
+      child.kill("SIGSTOP");
+      // On a busy machine it goes on for a moment.
+      while (!/^State:\s+T/m.test(readFileSync(`/proc/${child.pid}/status`, "utf8")));
+    },
     resume: () => void child.kill("SIGCONT"),
     async restart() {
       child = await start().catch((error: unknown) => {
