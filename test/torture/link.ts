@@ -121,9 +121,15 @@ class Pair {
 
   destroy(): void {
     this.#gone();
-    this.#near.resetAndDestroy();
-    this.#far.resetAndDestroy();
+    reset(this.#near);
+    reset(this.#far);
   }
+}
+
+/** Node 20 never closes a socket that is reset while its end is on its way, and spins for ever when the process ends. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** One direction of a connection. */
