@@ -22,6 +22,7 @@ const programs = [
     names: ["redis-sentinel", "valkey-sentinel"],
   },
   { title: "NATS", debianPackage: "nats-server", variable: "NATS_SERVER", names: ["nats-server"] },
+  { title: "OpenSSL", debianPackage: "openssl", variable: "OPENSSL", names: ["openssl"] },
   { title: "Python", debianPackage: "python3", variable: "PYTHON", names: ["python3"] },
   { title: "faketime", debianPackage: "faketime", variable: "FAKETIME", names: ["faketime"] },
 ];

@@ -9,6 +9,7 @@ import {
 } from "@nats-io/transport-node";
 import { type BackendContext, BackendUnavailable } from "../backend.ts";
 import type { NatsSettings } from "./options.ts";
+import { tlsOf } from "./tls.ts";
 
 const longestDelayMs = 1_000;
 /** A connection that answers nothing is given up after two of these without an answer, and made anew. */
@@ -206,7 +207,7 @@ export class Link {
   }
 
   #options(): ConnectionOptions {
-    const { servers, user, password, token, credentials, tls, isTls } = this.#settings;
+    const { servers, user, password, token, credentials, isTls } = this.#settings;
     return {
       servers: [...servers],
       name: "fanfare",
@@ -222,7 +223,7 @@ export class Link {
       ...(password !== undefined && { pass: password }),
       ...(token !== undefined && { token }),
       ...(credentials !== undefined && { authenticator: credsAuthenticator(new TextEncoder().encode(credentials)) }),
-      ...(isTls && { tls: tls ?? {} }),
+      ...(isTls && { tls: tlsOf(this.#settings) }),
     };
   }
 

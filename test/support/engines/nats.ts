@@ -33,10 +33,11 @@ export interface NatsCluster {
 export async function startNats({
   jetstream = true,
   port,
-}: { jetstream?: boolean; port?: number } = {}): Promise<NatsServer> {
+  flags = [],
+}: { jetstream?: boolean; port?: number; flags?: readonly string[] } = {}): Promise<NatsServer> {
   const own = port ?? (await freePort());
   const directory = mkdtempSync(join(tmpdir(), "fanfare-nats-"));
-  return started(own, directory, jetstream ? ["-js", "-sd", directory] : []);
+  return started(own, directory, [...(jetstream ? ["-js", "-sd", directory] : []), ...flags]);
 }
 
 /** Servers that know each other, with JetStream over all of them. Resolves when they can make a stream of so many copies. */
