@@ -103,6 +103,12 @@ export class Streams {
    * Rejects until the stream has been missing for a while. While nats-server deletes a stream, one of the same name can be
    * made already, and then the deletion removes the files of the new one: what it acknowledges is lost at once (seen on
    * 2.9.10 in three of four that were made at once, in none that was made 20 ms later).
+   *
+   * A margin, because the API can prove nothing: the stream leaves the server's books first, so INFO and NAMES say that it
+   * is gone from then on, a second DELETE finds nothing to wait for, and the advisory of the deletion goes out before the
+   * files do. Only who sent the deletion is answered after it. Nor can the new stream be asked afterwards: it answers from
+   * memory. Another name for each new stream would need no margin, but then two nodes could each make one, and that their
+   * subjects overlap is not compared in one step in a cluster.
    */
   #awaitDeletion(name: string): void {
     const now = performance.now();
