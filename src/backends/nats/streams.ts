@@ -107,8 +107,8 @@ export class Streams {
    * A margin, because the API can prove nothing: the stream leaves the server's books first, so INFO and NAMES say that it
    * is gone from then on, a second DELETE finds nothing to wait for, and the advisory of the deletion goes out before the
    * files do. Only who sent the deletion is answered after it. Nor can the new stream be asked afterwards: it answers from
-   * memory. Another name for each new stream would need no margin, but then two nodes could each make one, and that their
-   * subjects overlap is not compared in one step in a cluster.
+   * memory. Another name for each new stream would need no margin, but nodes that make one at once would have to agree on
+   * one of them, which JetStream does for them where the name is the same.
    */
   #awaitDeletion(name: string): void {
     const now = performance.now();
