@@ -25,7 +25,7 @@ export interface Publication {
   /** A connection that gets `skip` in the message's place. */
   readonly except: string | undefined;
   readonly key: KeyRef | undefined;
-  /** The app's handler, for what clients publish. */
+  /** The app's handler, for what clients publish; undefined where it has no say. */
   readonly handle: ((data: unknown) => Handled | void | Promise<Handled | void>) | undefined;
   /** Called in the same step as the append; throws where it must not be (P-33). */
   readonly mayAppend?: () => void;
@@ -43,6 +43,8 @@ export interface Published {
 export interface Submitted {
   readonly outcome: Promise<Published>;
 }
+
+type Fingerprinted = KeyRef & Pick<KeyFacts, "fingerprint">;
 
 /** Checks, handles and appends messages, for connections and for the app alike. */
 export class Publisher {
@@ -74,18 +76,27 @@ export class Publisher {
    * the handler threw; then nothing was kept.
    */
   async submit(publication: Publication): Promise<Submitted> {
-    const { kind, event, key } = publication;
+    const { kind, event, key, handle } = publication;
     checkNames(publication);
     const schema = schemaOf(kind.spec.events, event);
     const ref = refOf(publication.room, kind);
     const facts = key === undefined ? undefined : { ...key, fingerprint: fingerprint(event, publication.data) };
-    if (facts !== undefined) {
-      const unkept = kind.keep === false;
-      const earlier = await (unkept ? this.#once.find(publication.room, facts) : this.#backend.find(ref, facts));
-      if (earlier !== undefined) return repeated(earlier, facts);
+    // No handler runs for a repeat (P-31). Where there is none the append settles it: to ask first would be a way to the engine
+    // and back for each publish, which the next one of its connection waits for.
+    if (handle !== undefined || kind.keep === false) {
+      const earlier = await this.#earlier(ref, kind, facts);
+      if (earlier !== undefined) return earlier;
     }
-    const data = schema === undefined ? publication.data : await validate(schema, publication.data);
-    const handled = publication.handle === undefined ? undefined : await publication.handle(data);
+    let data: unknown;
+    try {
+      data = schema === undefined ? publication.data : await validate(schema, publication.data);
+    } catch (error) {
+      // What fitted the contract when it was kept is a repeat still.
+      const earlier = await this.#earlier(ref, kind, facts);
+      if (earlier !== undefined) return earlier;
+      throw error;
+    }
+    const handled = handle === undefined ? undefined : await handle(data);
     return this.#append(publication, ref, handled?.data === undefined ? data : handled.data, facts, handled?.result);
   }
 
@@ -98,6 +109,13 @@ export class Publisher {
     const frame = encodeSignal({ room, event, dataJson: encodeJson(data), from, at: this.#clock.now() });
     // A signal is the first thing to be lost (P-34): nobody is told.
     this.#backend.relay(refOf(room, kind), encodeRelay("signal", except, frame)).catch(() => undefined);
+  }
+
+  /** The answer where the key is known. */
+  async #earlier(ref: RoomRef, kind: RoomKind, facts: Fingerprinted | undefined): Promise<Submitted | undefined> {
+    if (facts === undefined) return undefined;
+    const earlier = await (kind.keep === false ? this.#once.find(ref.name, facts) : this.#backend.find(ref, facts));
+    return earlier && repeated(earlier, facts);
   }
 
   /** A message of a room without a log: passed on, and only its key remembered. */
@@ -133,7 +151,7 @@ export class Publisher {
     { kind, event, from, except, key, mayAppend }: Publication,
     ref: RoomRef,
     data: unknown,
-    facts: (KeyRef & { fingerprint: string }) | undefined,
+    facts: Fingerprinted | undefined,
     result: Json | undefined,
   ): Submitted {
     // All that can throw comes before the append: after it there is no refusing.
@@ -148,7 +166,7 @@ export class Publisher {
     const append = (): Promise<Appended> => this.#backend.append(ref, { body, at, except }, keyed);
     const about = (): SpanFacts => ({ "fanfare.room": nameFact(ref.name), "fanfare.bytes": Buffer.byteLength(body) });
     const outcome = traced(this.#tracing, "fanfare.append", about, append).then((done) => {
-      this.#counts.appends.add(this.#clock.monotonic() - began);
+      if (done.kind === "kept") this.#counts.appends.add(this.#clock.monotonic() - began);
       return published(done, result);
     });
     return { outcome };

@@ -37,8 +37,9 @@ export function submitForUser(
     from: user,
     except,
     key: key === undefined ? undefined : { scope: `user:${user}`, key },
-    handle: (checked) =>
-      handler && app.run("publish", { room, params, event, key, data: checked as Json, ...who, user }, handler),
+    handle:
+      handler &&
+      ((checked) => app.run("publish", { room, params, event, key, data: checked as Json, ...who, user }, handler)),
     ...(mayAppend !== undefined && { mayAppend }),
   });
 }

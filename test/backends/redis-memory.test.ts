@@ -1,9 +1,11 @@
 import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { BackendUnavailable } from "../../src/backends/backend.ts";
 import { entryOf, keyOf, numbers, roomOf } from "../../src/testing/backend/tools.ts";
 import { type RedisServer, startRedis, until } from "../support/engines/redis.ts";
 import { insist, RedisNodes, Witness } from "../support/redis-nodes.ts";
+import { startProxy } from "../support/stalling-proxy.ts";
 
 const room = roomOf("r", { messages: 100, ms: 86_400_000 });
 
@@ -48,6 +50,28 @@ describe("a Redis whose memory is full", () => {
     expect(await node.append(room, entryOf("c", Date.now()))).toMatchObject({ offset: 2 });
     await witness.until(() => witness.bodies.length === 2);
     expect([witness.bodies, witness.jumps]).toEqual([["a", "c"], []]);
+  });
+
+  it("that fills up between two publishes of a node keeps none that was sent behind a refused one", async () => {
+    const proxy = await startProxy(server.port);
+    const node = await nodes.open(`redis://127.0.0.1:${proxy.port}`, { waitMs: 1_000 });
+    await node.append(room, entryOf("a", Date.now()), keyOf("a"));
+    // From here on the node hears of no outcome, and so sends what is behind without knowing.
+    proxy.stall();
+    await configure({ "maxmemory-policy": "noeviction", maxmemory: "1" });
+    const refused = node.append(room, entryOf("b", Date.now()), keyOf("b")).catch((error: unknown) => error);
+    await until(async () => String(await server.cli("INFO", "errorstats")).includes("errorstat_OOM"));
+    await configure({ maxmemory: "0" });
+    const behind = [keyOf("c"), undefined, keyOf("e")].map((key) =>
+      node.append(room, entryOf("behind", Date.now()), key).catch((error: unknown) => error),
+    );
+    for (const outcome of await Promise.all([refused, ...behind])) expect(outcome).toBeInstanceOf(BackendUnavailable);
+    expect(await server.cli("XLEN", "t:{r}:log")).toBe(1);
+
+    // By their keys they are kept in the order in which they are repeated.
+    for (const key of ["b", "c"]) await insist(() => node.append(room, entryOf(key, Date.now()), keyOf(key)));
+    expect((await node.read(room, 0, 10)).map(({ body }) => body)).toEqual(["a", "b", "c"]);
+    await proxy.close();
   });
 
   it("and may evict a room under its members: they are told of a new epoch, and no offset is used again", async () => {

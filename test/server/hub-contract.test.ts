@@ -98,6 +98,23 @@ describe.each([
   });
 });
 
+describe("a contract that changed", () => {
+  it("refuses what is new, and answers a repeat as it was answered before (P-31)", async () => {
+    let accepts = true;
+    const rooms = defineRooms({ r: { events: { said: z.string().refine(() => accepts) } } });
+    const { hub, member } = await serve({ rooms });
+    const ann = await member("ann", "r");
+    ann.send({ type: "publish", id: "1", key: "k", room: "r", event: "said", data: "hi" });
+    await ann.until({ type: "ack", re: "1", offset: 1, duplicate: "$absent" });
+    accepts = false;
+    ann.send({ type: "publish", id: "2", key: "k", room: "r", event: "said", data: "hi" });
+    await ann.until({ type: "ack", re: "2", offset: 1, duplicate: true });
+    ann.send({ type: "publish", id: "3", key: "new", room: "r", event: "said", data: "hi" });
+    await ann.until({ type: "error", re: "3", code: "invalid_data" });
+    expect(await hub.room("r").history()).toHaveLength(1);
+  });
+});
+
 describe("rooms that only the server publishes in", () => {
   it("give nobody else the right, and refuse what is published without it", async () => {
     const { hub, connect } = await serve({ rooms: zodRooms });

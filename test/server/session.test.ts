@@ -54,6 +54,24 @@ describe("requests of one connection (P-6, invariant 6)", () => {
     slow.open();
   });
 
+  it("do not wait for the log in between, with keys too: the append settles what is a repeat", async () => {
+    const core = await coreWith();
+    const ann = await joined(core, "ann");
+    const answered = new Gate();
+    core.backend.hook = (call, when) => (call === "find" || when === "after" ? answered.passed : undefined);
+    for (const id of ["1", "2", "3"]) ann.says({ type: "publish", id, key: `k${id}`, room: "r", event: "e", data: id });
+    ann.says({ type: "publish", id: "4", key: "k1", room: "r", event: "e", data: "1" });
+    ann.says({ type: "publish", id: "5", key: "k1", room: "r", event: "e", data: "another" });
+    await turnEnded();
+    expect(ann.of("message").map((frame) => frame["data"])).toEqual(["1", "2", "3"]);
+    expect(answers(ann)).toEqual([]);
+    answered.open();
+    await turnEnded();
+    expect(answers(ann)).toEqual(["ack 1", "ack 2", "ack 3", "ack 4", "error 5"]);
+    expect(ann.of("ack")[3]).toMatchObject({ re: "4", offset: 1, duplicate: true });
+    expect(ann.of("error")[0]).toMatchObject({ re: "5", code: "conflict" });
+  });
+
   it("are refused in their place among the room's answers", async () => {
     const slow = new Gate();
     const core = await coreWith({ publish: { slow: () => slow.passed } });

@@ -4,6 +4,7 @@ import type { FeedState, FeedView, Position } from "../feed/engine.ts";
 import type { Calls } from "./calls.ts";
 import { unavailable } from "./errors.ts";
 import { decodeEntries, encodeExcept, type Names } from "./layout.ts";
+import type { Before } from "./order.ts";
 import * as scripts from "./scripts.ts";
 
 /** A room that somebody asked about is remembered for so long; one with listeners, from each check on. */
@@ -36,30 +37,31 @@ export class RedisLog {
     this.#options = options;
   }
 
-  /** `isVoid`: see `Calls.run`. */
   async append(
     room: RoomRef,
     entry: NewEntry,
     key: (KeyRef & KeyFacts) | undefined,
-    isVoid: () => boolean,
+    { hasFailed, after }: Before,
   ): Promise<Appended> {
     const { names, known } = this.#options;
     const { body, at, except } = entry;
+    const keys = [after === undefined ? names.meta(room.name) : names.key(room.name, after)];
+    if (key !== undefined) keys.push(names.key(room.name, key));
     const args = [room.keep.messages, names.channel(room.name), body, at, encodeExcept(except)];
     if (key !== undefined) args.push(key.fingerprint, key.dedupeMs);
     if (key?.resultJson !== undefined) args.push(key.resultJson);
-    const [kind, ...facts] = await this.#ask(scripts.append, room, key, args, () => known(room.name), isVoid);
+    const [kind, ...facts] = await this.#ask(scripts.append, room, keys, args, () => known(room.name), hasFailed);
     if (kind === "kept") return { kind, epoch: String(facts[0]), offset: Number(facts[1]) };
     return kind === "duplicate" ? { kind, ...foundOf(facts) } : { kind: "conflict" };
   }
 
   async find(room: RoomRef, key: KeyRef): Promise<Found | undefined> {
-    const facts = await this.#ask(scripts.find, room, key, []);
+    const facts = await this.#ask(scripts.find, room, [this.#options.names.key(room.name, key)], []);
     return facts.length === 0 ? undefined : foundOf(facts);
   }
 
   async state(room: RoomRef, known: Position | undefined): Promise<FeedState> {
-    const facts = await this.#ask(scripts.state, room, undefined, [rememberedMs], () => known);
+    const facts = await this.#ask(scripts.state, room, [], [rememberedMs], () => known);
     const [epoch, head, trimmed, parent, fork] = facts;
     const since = typeof parent === "string" ? { since: { epoch: parent, offset: Number(fork) } } : {};
     return { epoch: String(epoch), head: Number(head), trimmed: Number(trimmed), ...since };
@@ -106,7 +108,7 @@ export class RedisLog {
 
   async #read(room: RoomRef, args: (string | number)[], epoch: string | undefined): Promise<LogEntry[]> {
     const wanted = epoch === undefined ? undefined : { epoch, offset: 0 };
-    const reply = await this.#ask(scripts.read, room, undefined, args, () => wanted);
+    const reply = await this.#ask(scripts.read, room, [], args, () => wanted);
     try {
       return decodeEntries(reply);
     } catch (error) {
@@ -117,14 +119,13 @@ export class RedisLog {
   async #ask(
     script: scripts.Script,
     room: RoomRef,
-    key: KeyRef | undefined,
+    furtherKeys: readonly string[],
     args: readonly (string | number)[],
     known = (): Position | undefined => this.#options.known(room.name),
     isVoid?: () => boolean,
   ): Promise<readonly unknown[]> {
     const { names, calls, term, now } = this.#options;
-    const keys = [names.term, names.meta(room.name), names.log(room.name)];
-    if (key !== undefined) keys.push(names.key(room.name, key));
+    const keys = [names.term, names.meta(room.name), names.log(room.name), ...furtherKeys];
     const keepMs = Math.min(room.keep.ms, longestMs);
     const bytes = args.reduce<number>((sum, arg) => sum + (typeof arg === "string" ? arg.length : 8), 200);
     const reply = await calls.run(

@@ -93,7 +93,7 @@ export class Node {
   }
 
   append(room: RoomRef, entry: NewEntry, key: (KeyRef & KeyFacts) | undefined): Promise<Appended> {
-    return this.#order.run(room.name, (hasFailed) => this.log.append(room, entry, key, hasFailed));
+    return this.#order.run(room.name, key, (before) => this.log.append(room, entry, key, before));
   }
 
   async state(room: RoomRef): Promise<LogState> {

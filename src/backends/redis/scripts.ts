@@ -100,27 +100,30 @@ local function trim(room)
 end
 `;
 
-/** KEYS also: 4 the key's record. Gives nothing, or epoch, offset, fingerprint and result. */
+/** Gives nothing, or epoch, offset, fingerprint and result. */
 const findKey = `
-local function findKey(room)
-  local got = redis.call('HMGET', KEYS[4], 'life', 'offset', 'until', 'print', 'result')
+local function findKey(room, record)
+  local got = redis.call('HMGET', record, 'life', 'offset', 'until', 'print', 'result')
   if got[1] ~= room.life or tonumber(got[3]) <= now then return nil end
   return { room.epoch, tonumber(got[2]), got[4], got[5] }
 end
 `;
 
 /**
- * ARGV also: 7 keep.messages, 8 channel, 9 body, 10 at, 11 except; with a key 12 fingerprint, 13 dedupeMs, 14 result, if any.
- * Gives `kept`, epoch, offset; or `duplicate` and what `find` gives; or `conflict`.
+ * KEYS also: 4 the key's record of a publish that was sent before this one, without which it must not be kept, or any key
+ * that is there; 5 the record of its own key, if any. ARGV also: 7 keep.messages, 8 channel, 9 body, 10 at, 11 except; with
+ * a key 12 fingerprint, 13 dedupeMs, 14 result, if any. Gives `kept`, epoch, offset; or `duplicate` and what `find` gives;
+ * or `conflict`.
  */
 export const append: Script = script(`${prelude}${findKey}
 local refused = refusal()
 if refused then return refused end
 local room, fault = openRoom(true)
 if fault then return fault end
+if redis.call('EXISTS', KEYS[4]) == 0 then return redis.error_reply('BEHIND an earlier publish was not kept') end
 local dedupeMs = 0
-if KEYS[4] then
-  local found = findKey(room)
+if KEYS[5] then
+  local found = findKey(room, KEYS[5])
   if found then
     if found[3] ~= ARGV[12] then return { 'conflict' } end
     return { 'duplicate', unpack(found, 1, 4) }
@@ -138,22 +141,22 @@ end
 redis.call('HSET', KEYS[2], 'head', offset, 'oldest', digits(room.oldest or now))
 redis.call('PEXPIRE', KEYS[3], digits(math.max(tonumber(ARGV[6]), 1)))
 keepUntil(room, math.max(tonumber(ARGV[6]), dedupeMs, 60000))
-if KEYS[4] then
-  redis.call('DEL', KEYS[4])
-  redis.call('HSET', KEYS[4], 'life', room.life, 'offset', offset, 'until', digits(now + dedupeMs), 'print', ARGV[12])
-  if ARGV[14] then redis.call('HSET', KEYS[4], 'result', ARGV[14]) end
-  redis.call('PEXPIRE', KEYS[4], digits(math.max(dedupeMs, 1)))
+if KEYS[5] then
+  redis.call('DEL', KEYS[5])
+  redis.call('HSET', KEYS[5], 'life', room.life, 'offset', offset, 'until', digits(now + dedupeMs), 'print', ARGV[12])
+  if ARGV[14] then redis.call('HSET', KEYS[5], 'result', ARGV[14]) end
+  redis.call('PEXPIRE', KEYS[5], digits(math.max(dedupeMs, 1)))
 end
 redis.call('PUBLISH', ARGV[8], 'm' .. room.epoch .. ' ' .. offset .. ' ' .. ARGV[10] .. ' ' .. ARGV[11] .. '\\n' .. ARGV[9])
 return { 'kept', room.epoch, room.head + 1 }
 `);
 
-/** Gives nothing, or epoch, offset, fingerprint and result. */
+/** KEYS also: 4 the key's record. Gives nothing, or epoch, offset, fingerprint and result. */
 export const find: Script = script(`${prelude}${findKey}
 local refused = refusal()
 if refused then return refused end
 local room, fault = openRoom(false)
-return fault or (room and findKey(room)) or {}
+return fault or (room and findKey(room, KEYS[4])) or {}
 `);
 
 /** ARGV also: 7 how long the room is remembered from now on. Gives epoch, head, trimmed, parent and fork. */
