@@ -266,11 +266,14 @@ describe.each([
 
   it("leads in by the service, for longer than a connection is idle, without sticky sessions", () => {
     const ingress = one("Ingress");
-    const backend = at(ingress, "spec.rules.0.http.paths.0.backend.service");
-    expect(backend).toEqual({
+    const service = {
       name: text(one("Service"), "metadata.name"),
       port: { name: text(one("Service"), "spec.ports.0.name") },
-    });
+    };
+    const paths = at(ingress, "spec.rules.0.http.paths") as { path: string; backend: Node }[];
+    // Neither probes nor metrics.
+    expect(paths.map(({ path }) => path)).toEqual(["/ws", "/sse", "/v1"]);
+    for (const { backend } of paths) expect(backend).toEqual({ service });
     const annotations = at(ingress, "metadata.annotations") as Record<string, string>;
     const idleMs = Number(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) * 1_000;
     expect(idleMs).toBeGreaterThan(defaultLimits.pingMs + pongWithinMs);

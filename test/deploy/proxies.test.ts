@@ -126,11 +126,24 @@ describe.each(proxyNames)("behind %s, as it is shipped", (name) => {
     const server = await serverWith();
     const proxy = await startProxy(name, server);
     const reader = await member(proxy.server.port, ["r"], { token: tokenOf("ann") });
-    for (let i = 0; i < 20; i++) {
+    const tookMs: number[] = [];
+    for (let i = 0; i < 21; i++) {
       const publishedAt = performance.now();
       await publish(server, "r", `number ${i}`);
+      // What a proxy holds back would not come before the next one is sent, and that is not sent before it came.
       await reader.until({ type: "message", data: `number ${i}` });
-      expect(performance.now() - publishedAt).toBeLessThan(500);
+      tookMs.push(performance.now() - publishedAt);
+    }
+    // The median, because a busy machine may hold up any one of them.
+    expect(tookMs.sort((a, b) => a - b)[10]).toBeLessThan(500);
+  });
+
+  it("metrics are not told outside", async () => {
+    const server = await serverWith();
+    const proxy = await startProxy(name, server);
+    expect((await http(`http://${server.host}/metrics`)).status).toBe(200);
+    for (const path of ["/metrics", "/metrics?x=1", "/%6detrics", "//metrics"]) {
+      expect((await http(`${proxy.url}${path}`)).status).toBe(404);
     }
   });
 
