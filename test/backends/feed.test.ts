@@ -464,6 +464,27 @@ describe("where pushes did not arrive, others may have said what must not be tol
     expect(told).toEqual(["a", "~signal", "lost", "c", "interrupted"]);
   });
 
+  it("pushes that are lost again before that was seen to are waited for anew", async () => {
+    const { told } = await listen();
+    feeds.lost();
+    const first = feeds.restored();
+    await settle();
+    const doneFirst = done;
+    feeds.lost();
+    doneFirst();
+    engine.append("after a revocation that this node has not heard");
+    appendAndPush("b");
+    await first;
+    await vi.advanceTimersByTimeAsync(checkedMs);
+    expect([told, asked]).toEqual([[], 1]);
+    const second = feeds.restored();
+    await settle();
+    expect([told, asked]).toEqual([[], 2]);
+    done();
+    await second;
+    expect(told).toEqual(["after a revocation that this node has not heard", "b", "interrupted"]);
+  });
+
   it("what takes too long is not waited for, and the log says so", async () => {
     const { told } = await listen();
     feeds.lost();

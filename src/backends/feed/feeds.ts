@@ -53,6 +53,7 @@ export class Feeds {
   readonly #missed: BackendContext["missed"];
   readonly #gate: Gate = new Gate();
   #checking: Promise<void> | undefined;
+  #losses = 0;
   #isClosed = false;
 
   constructor(engine: FeedEngine, { log, missed, checkMs = defaultCheckMs, lingerMs = defaultLingerMs }: FeedsOptions) {
@@ -122,15 +123,19 @@ export class Feeds {
 
   /** Called when pushes do not arrive any more: until `restored` nothing is told, whatever arrives. */
   lost(): void {
+    this.#losses++;
     if (!this.#isClosed) this.#gate.close();
   }
 
   /**
    * Called when pushes arrive again after they did not: tells first what was missed, then that something may have been.
-   * Call it only when all of `names()` are attached again.
+   * Call it only when all of `names()` are attached again, after each `lost`.
    */
   async restored(): Promise<void> {
+    const losses = this.#losses;
     await this.#seeToMissed();
+    // Lost again: what others said since then is for the next call to see to.
+    if (losses !== this.#losses) return;
     this.#gate.open();
     for (const { feed } of this.#places.values()) feed.released();
     await this.#checking;

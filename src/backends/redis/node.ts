@@ -73,9 +73,9 @@ export class Node {
     this.facts = new Facts(this.#calls, this.#names, this.#now);
     this.feeds = new Feeds(this.#engine(), context);
     const message = (channel: string, text: string): void => this.#message(channel, text);
-    const { feeds } = this;
+    const lost = (): void => this.#lost();
     const restored = (): void => this.#restore();
-    this.#bus = new Bus({ make, place, waitMs, log: context.log, message, lost: () => feeds.lost(), restored });
+    this.#bus = new Bus({ make, place, waitMs, log: context.log, message, lost, restored });
     this.#probe = new Probe({ send: (text) => this.#sendProbe(text), broken: (error) => this.#broken(error) });
   }
 
@@ -154,6 +154,11 @@ export class Node {
     this.#calls.opened(client);
     if (this.#mustRestore) this.#restore();
     else void this.feeds.check();
+  }
+
+  #lost(): void {
+    this.#mustRestore = false;
+    this.feeds.lost();
   }
 
   /** Once both connections are there; until then what is missing cannot be read. */
