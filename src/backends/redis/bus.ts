@@ -79,8 +79,8 @@ export class Bus {
 
   detach(channel: string): void {
     this.#wanted.delete(channel);
-    if (!this.#asked.delete(channel)) return;
-    this.link.client?.unsubscribe(channel).catch(() => undefined);
+    // Where the connection is being made anew, the channel may have been asked for: `#opened` sees to it.
+    if (this.link.client !== undefined) this.#unsubscribe(this.link.client, channel);
   }
 
   close(): void {
@@ -106,10 +106,15 @@ export class Bus {
   }
 
   #opened(client: Redis): void {
+    for (const channel of this.#asked.keys()) if (!this.#wanted.has(channel)) this.#unsubscribe(client, channel);
     for (const resolve of this.#waiting.splice(0)) resolve(client);
     // Those that came while the others were being asked for have somebody who waits for them.
     if (!this.#isFirst) this.#options.restored();
     this.#isFirst = false;
+  }
+
+  #unsubscribe(client: Redis, channel: string): void {
+    if (this.#asked.delete(channel)) client.unsubscribe(channel).catch(() => undefined);
   }
 
   async #ask(client: Redis, channels: readonly string[]): Promise<void> {
