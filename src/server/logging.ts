@@ -66,10 +66,11 @@ export function plainText(text: string): string {
 }
 
 function cleanFacts(facts: object): object {
-  return Object.fromEntries(Object.entries(facts).map(([name, value]: [string, unknown]) => [name, clean(value)]));
+  return Object.fromEntries(Object.entries(facts).map(([name, value]: [string, unknown]) => [name, clean(name, value)]));
 }
 
-function clean(value: unknown): unknown {
-  if (typeof value === "string") return plainText(value);
-  return value instanceof Error ? errorFacts(value) : value;
+function clean(name: string, value: unknown): unknown {
+  // What was thrown need not be an Error: text, or an object that holds some.
+  if (name === "err" || value instanceof Error) return errorFacts(value);
+  return typeof value === "string" ? plainText(value) : value;
 }

@@ -30,6 +30,8 @@ export default {
       publish: {
         fail: ({ room, data, user, key }) => { throw new Error([room, user, key, JSON.stringify(data)].join()); },
         later: async ({ data }) => { throw new TypeError(data, { cause: new Error("because " + data) }); },
+        text: ({ data }) => { throw data; },
+        object: ({ data }) => { throw { message: data, stack: data }; },
       },
     });
   },
@@ -96,7 +98,8 @@ describe("the log at level debug", () => {
     await says({ type: "auth", id: "0", token: `throw${canary}` }, "error");
     await says({ type: "join", id: "1", room: "a", data: { [canary]: `${canary}${escape}` } }, "joined");
     await says({ type: "publish", id: "2", room: "a", event: canary, key: canary, data: canary + escape }, "ack");
-    for (const event of ["fail", "later"]) {
+    const failing = ["fail", "later", "text", "object"];
+    for (const event of failing) {
       await says({ type: "publish", id: event, key: canary + event, room: "a", event, data: canary + escape }, "error");
       const answer = await fetch(`http://${host}/v1/rooms/${canary}/messages`, {
         method: "POST",
@@ -138,7 +141,7 @@ describe("the log at level debug", () => {
       [],
     );
     const calls = lines.filter(({ msg }) => msg === "an HTTP call failed");
-    expect([calls.length, new Set(calls.map(({ request }) => request)).size]).toEqual([2, 2]);
+    expect([calls.length, new Set(calls.map(({ request }) => request)).size]).toEqual([failing.length, failing.length]);
     const ended = lines.find(({ msg, user }) => msg === "connection ended" && user === "ann");
     expect(ended).toMatchObject({ code: 4567, connection: welcome["connection"], durationMs: expect.any(Number) });
   });

@@ -38,6 +38,13 @@ describe("what a log is given", () => {
     expect(JSON.stringify(facts)).not.toMatch(/(?:first|second|cause)-word/);
   });
 
+  it.each(["secret-word", { message: "secret-word", stack: "secret-word" }, ["secret-word"], null, undefined])(
+    "has only the kind of %j where that was thrown",
+    (thrown) => {
+      expect(logged({ err: thrown })).toEqual([{ err: { type: thrown === null ? "null" : typeof thrown } }, "m"]);
+    },
+  );
+
   it("has no place of an error whose words were changed, because nothing tells them apart", () => {
     const error = new Error("secret-word");
     void error.stack;
