@@ -226,9 +226,24 @@ function onClose(this: WebSocket, code: number, reason: Buffer): void {
 }
 
 /** A broken frame: `ws` closes with the code that fits; the peer may come back, so its users have their grace. */
-function onError(this: WebSocket): void {
-  connectionOf(this)?.lost(closeCodes.protocolError, "");
+function onError(this: WebSocket, error: Error): void {
+  connectionOf(this)?.lost(closeCodeOf(error), "");
 }
+
+/** What `ws` closes with for a fault that it finds, which it tells nobody else. */
+function closeCodeOf(error: Error): number {
+  const code = "code" in error ? String(error.code) : "";
+  // Those of zlib: bytes that do not unpack.
+  if (code.startsWith("Z_")) return closeCodes.invalidText;
+  return faultCodes[code] ?? closeCodes.protocolError;
+}
+
+const faultCodes: Readonly<Record<string, number>> = {
+  WS_ERR_INVALID_UTF8: closeCodes.invalidText,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: closeCodes.tooBig,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: closeCodes.tooBig,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: closeCodes.policy,
+};
 
 function onPing(this: WebSocket, data: Buffer): void {
   connectionOf(this)?.control(data);

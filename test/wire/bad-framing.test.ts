@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { frameBytes, rawConnectAs, type FrameOptions, type RawPeer } from "../support/raw.ts";
 import { endServer, startServer, type TestServer } from "../support/server.ts";
+import { http } from "../support/http.ts";
 import { makeToken } from "../support/token.ts";
 import { Witness } from "../support/witness.ts";
 
@@ -66,11 +67,21 @@ const unlawful: { name: string; payload: string | Buffer; options: FrameOptions;
   { name: "binary", payload: ping, options: { opcode: 2 }, code: 1003 },
 ];
 
+/** How many connections the server says ended with this code. */
+async function closesBy(code: number): Promise<number> {
+  const { text } = await http(`http://${server.host}/metrics`);
+  return Number(new RegExp(`^fanfare_closes_total\\{code="${code}"\\} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
+}
+
 describe("unlawful framing closes", () => {
-  it.each(unlawful)("$name: $code", async ({ payload, options, code }) => {
+  it.each(unlawful)("$name: $code, and is counted so", async ({ payload, options, code }) => {
+    const before = await closesBy(code);
     peer.frame(payload, options);
     expect(await peer.closeCode()).toBe(code);
+    // Where no answer comes, the server waits as long as this test does.
+    peer.frame(closeWith(code), { opcode: 8 });
     await peer.ended();
+    expect(await closesBy(code)).toBe(before + 1);
   });
 
   it("a new message inside a fragmented one: 1002", async () => {
@@ -84,9 +95,11 @@ describe("unlawful framing closes", () => {
     expect(await peer.closeCode()).toBe(1009);
   });
 
-  it("a length summed over fragments: 1009 before the end comes", async () => {
+  it("a length summed over fragments: 1009 before the end comes, and is counted so", async () => {
+    const before = await closesBy(1009);
     for (let i = 0; i < 9; i++) peer.frame("x".repeat(8_192), { fin: false, opcode: i === 0 ? 1 : 0 });
     expect(await peer.closeCode()).toBe(1009);
+    expect(await closesBy(1009)).toBe(before + 1);
   });
 });
 
