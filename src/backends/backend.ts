@@ -100,6 +100,8 @@ export interface BackendContext {
    * most.
    */
   readonly missed?: () => Promise<void>;
+  /** Called for each thing that came over the engine and that no node can have sent; it was dropped. */
+  readonly malformed?: () => void;
 }
 
 /** A room and how long its messages are kept. Backends may use the object as a key for caches. */

@@ -6,6 +6,9 @@ type Call =
   | { readonly jump: Jump }
   | { readonly interrupted: true };
 
+/** Whom a fault of what was told is told to. */
+export type Told = Pick<BackendContext, "log" | "malformed">;
+
 /**
  * Those who listen to one room. Each gets every call in the same order, even where a listener publishes from inside its
  * own call: without the queue, those after it would be told of the second message first.
@@ -33,43 +36,46 @@ export class Listeners {
     return () => void this.#listeners.delete(own);
   }
 
-  appended(entry: LogEntry, log: BackendContext["log"]): void {
-    if (this.#listeners.size > 0) this.#call({ entry }, log);
+  appended(entry: LogEntry, context: Told): void {
+    if (this.#listeners.size > 0) this.#call({ entry }, context);
   }
 
-  relayed(text: string, log: BackendContext["log"]): void {
-    if (this.#listeners.size > 0) this.#call({ text }, log);
+  relayed(text: string, context: Told): void {
+    if (this.#listeners.size > 0) this.#call({ text }, context);
   }
 
-  jumped(jump: Jump, log: BackendContext["log"]): void {
-    if (this.#listeners.size > 0) this.#call({ jump }, log);
+  jumped(jump: Jump, context: Told): void {
+    if (this.#listeners.size > 0) this.#call({ jump }, context);
   }
 
-  interrupted(log: BackendContext["log"]): void {
-    if (this.#listeners.size > 0) this.#call({ interrupted: true }, log);
+  interrupted(context: Told): void {
+    if (this.#listeners.size > 0) this.#call({ interrupted: true }, context);
   }
 
-  #call(call: Call, log: BackendContext["log"]): void {
+  #call(call: Call, context: Told): void {
     if (this.#calling) {
       this.#waiting.push(call);
       return;
     }
     this.#calling = true;
     for (let next: Call | undefined = call; next !== undefined; next = this.#waiting.shift()) {
-      for (const listener of this.#listeners) tell(listener, next, log);
+      for (const listener of this.#listeners) tell(listener, next, context);
     }
     this.#calling = false;
   }
 }
 
 /** A listener that throws must not keep the message from the others, nor fail the append that is already kept. */
-function tell(listener: RoomListener, call: Call, log: BackendContext["log"]): void {
+function tell(listener: RoomListener, call: Call, context: Told): void {
   try {
     if ("entry" in call) listener.appended(call.entry);
     else if ("text" in call) listener.relayed(call.text);
     else if ("jump" in call) listener.jumped?.(call.jump);
     else listener.interrupted?.();
-  } catch (error) {
-    log("error", "a listener of a room threw", { error: String(error) });
+  } catch (err) {
+    if ("text" in call) {
+      context.malformed?.();
+      context.log("warn", "a text that no node can have sent was dropped", { err });
+    } else context.log("error", "a listener of a room threw", { err });
   }
 }

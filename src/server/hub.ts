@@ -83,13 +83,14 @@ export class Hub<C extends Contract = Contract> {
   }
 
   async #open(): Promise<void> {
-    const { backend, clock, logger } = this.#common;
+    const { backend, clock, logger, counts } = this.#common;
     try {
       await backend.open({
         now: clock.now,
         steadyNow: steadyNow(clock),
         log: (level, message, facts = {}) => logger[level](facts, message),
         missed: () => this.#nodes.operations.checkRevocations(),
+        malformed: () => void counts.malformed++,
       });
       const warning = backend.promises.shared ? undefined : warningOfWorkers(backend.name);
       if (warning !== undefined) logger.warn({}, warning);

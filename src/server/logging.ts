@@ -66,7 +66,9 @@ export function plainText(text: string): string {
 }
 
 function cleanFacts(facts: object): object {
-  return Object.fromEntries(Object.entries(facts).map(([name, value]: [string, unknown]) => [name, clean(name, value)]));
+  return Object.fromEntries(
+    Object.entries(facts).map(([name, value]: [string, unknown]) => [name, clean(name, value)]),
+  );
 }
 
 function clean(name: string, value: unknown): unknown {

@@ -1,3 +1,5 @@
+import { decodeJson } from "../protocol/encode.ts";
+
 /** What is passed on and not kept: signals, and the messages of rooms without a log. */
 export type RelayKind = "signal" | "message";
 
@@ -12,14 +14,17 @@ export function encodeRelay(kind: RelayKind | "node", except: string | undefined
   return `${kind} ${except ?? ""}\n${frame}`;
 }
 
-export function readRelay(relayed: string): Relayed {
-  const [head, frame] = splitOnce(relayed, "\n");
-  const [kind, except] = splitOnce(head, " ");
+/**
+ * Throws a SyntaxError on what `encodeRelay` did not write. `isShared`: others can write there too, so that what is to be
+ * a frame is looked at before members get it.
+ */
+export function readRelay(relayed: string, isShared: boolean): Relayed {
+  const end = relayed.indexOf("\n");
+  const [kind, except] = relayed.slice(0, Math.max(0, end)).split(" ");
+  const frame = relayed.slice(end + 1);
   if (kind === "node") return { kind, text: frame };
-  return { kind: kind === "signal" ? kind : "message", except: except === "" ? undefined : except, frame };
-}
-
-function splitOnce(text: string, separator: string): [string, string] {
-  const at = text.indexOf(separator);
-  return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + separator.length)];
+  if (kind !== "signal" && kind !== "message") throw new SyntaxError("not of a node");
+  if (isShared && !frame.startsWith(`{"type":"${kind}",`)) throw new SyntaxError("not a frame");
+  if (isShared) decodeJson(frame);
+  return { kind, except: except === "" ? undefined : except, frame };
 }

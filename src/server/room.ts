@@ -136,7 +136,7 @@ export class Room implements RoomListener {
   }
 
   relayed(text: string): void {
-    const relayed = readRelay(text);
+    const relayed = readRelay(text, this.#link !== undefined);
     if (relayed.kind === "node") {
       this.#link?.received(relayed.text);
       return;
@@ -252,6 +252,6 @@ export class Room implements RoomListener {
 
 /** What nodes say in a room that this one has left; all else is for its members. */
 function toLeft(left: (text: string) => void, relayed: string): void {
-  const read = readRelay(relayed);
+  const read = readRelay(relayed, true);
   if (read.kind === "node") left(read.text);
 }

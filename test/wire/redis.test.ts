@@ -50,6 +50,20 @@ describe("two servers on one Redis", () => {
     expect(await ann.settled()).toEqual([]);
   });
 
+  it("drop and count what no node can have sent, and go on", async () => {
+    const [ann] = await join(one, "ann", "strangers");
+    const before = await malformed(one);
+    for (const text of strangers) await engine.cli("PUBLISH", "wire:room:strangers", text);
+    await engine.cli("PUBLISH", "wire:room:\u0002nodes", "rstr4nger");
+    publish(ann, "strangers", 1);
+    expect((await ann.next())["type"]).toMatch(/^(?:ack|message)$/);
+    expect((await ann.next())["type"]).toMatch(/^(?:ack|message)$/);
+    ann.send({ type: "signal", room: "strangers", event: "e" });
+    expect(await ann.settled()).toEqual([]);
+    expect((await malformed(one)) - before).toBe(strangers.length + 1);
+    expect(one.output).not.toContain("str4nger");
+  });
+
   it("let a member resume on the other one, with exactly what was missed", async () => {
     const [ann, joined] = await join(one, "ann", "resume");
     const [bob] = await join(one, "bob", "resume");
@@ -90,6 +104,29 @@ describe("two servers on one Redis", () => {
     expect(gap["cursor"]).toMatch(/:0$/);
   });
 });
+
+/** In the forms of what nodes say to each other, and in none. */
+const strangers = [
+  "",
+  "str4nger",
+  "{}",
+  "m",
+  "mstr4nger x 1 \n{}",
+  "r",
+  "rstr4nger",
+  "rmessage ",
+  "rmessage \n",
+  'rmessage \n{"type":"message","data":str4nger}',
+  'rmessage \n{"type":"str4nger"}',
+  "rsignal \nstr4nger",
+  'rsignal \n"str4nger"',
+  "rnode \nstr4nger",
+];
+
+async function malformed(server: TestServer): Promise<number> {
+  const { text } = await http(`http://${server.host}/metrics`);
+  return Number(/^fanfare_malformed_messages_total (\d+)$/m.exec(text)?.[1]);
+}
 
 async function messages(peer: Peer, count: number): Promise<JsonObject[]> {
   const seen: JsonObject[] = [];

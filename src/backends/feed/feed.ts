@@ -1,5 +1,5 @@
-import type { BackendContext, LogEntry, LogState, RoomRef } from "../backend.ts";
-import { Listeners } from "../listeners.ts";
+import type { LogEntry, LogState, RoomRef } from "../backend.ts";
+import { Listeners, type Told } from "../listeners.ts";
 import type { FeedEngine, FeedState, FeedView, Position } from "./engine.ts";
 import { Gate } from "./gate.ts";
 
@@ -26,7 +26,7 @@ export class Feed implements FeedView {
   room: RoomRef;
   readonly listeners: Listeners = new Listeners();
   readonly #engine: FeedEngine;
-  readonly #log: BackendContext["log"];
+  readonly #told: Told;
   #position: Position | undefined;
   /** Pushed, and not to be told before the log was read. */
   #held: Push[] = [];
@@ -40,10 +40,10 @@ export class Feed implements FeedView {
   /** Relayed while the gate was closed. */
   #heldTexts: string[] = [];
 
-  constructor(room: RoomRef, engine: FeedEngine, log: BackendContext["log"], gate: Gate = new Gate()) {
+  constructor(room: RoomRef, engine: FeedEngine, told: Told, gate: Gate = new Gate()) {
     this.room = room;
     this.#engine = engine;
-    this.#log = log;
+    this.#told = told;
     this.#gate = gate;
   }
 
@@ -63,18 +63,18 @@ export class Feed implements FeedView {
   }
 
   relayed(text: string): void {
-    if (!this.#gate.isClosed) this.listeners.relayed(text, this.#log);
+    if (!this.#gate.isClosed) this.listeners.relayed(text, this.#told);
     else if (this.#heldTexts.length < mostHeld) this.#heldTexts.push(text);
   }
 
   /** The gate is open again. What was pushed meanwhile waits for a look at the log, because more may be missing. */
   released(): void {
-    for (const text of this.#heldTexts.splice(0)) this.listeners.relayed(text, this.#log);
+    for (const text of this.#heldTexts.splice(0)) this.listeners.relayed(text, this.#told);
     if (this.#held.length > 0 && this.#position !== undefined) this.repair();
   }
 
   interrupted(): void {
-    this.listeners.interrupted(this.#log);
+    this.listeners.interrupted(this.#told);
   }
 
   /** Whether the listeners have not been told of all that the log holds. */
@@ -191,12 +191,12 @@ export class Feed implements FeedView {
   /** The position moves first: a listener that publishes may be back here before its call ends. */
   #tell(entry: LogEntry): void {
     this.#position = { epoch: this.#position?.epoch ?? "", offset: entry.offset };
-    this.listeners.appended(entry, this.#log);
+    this.listeners.appended(entry, this.#told);
   }
 
   #jumpTo(epoch: string, offset: number, reason: "trimmed" | "epoch"): void {
     this.#position = { epoch, offset };
-    this.listeners.jumped({ epoch, offset, reason }, this.#log);
+    this.listeners.jumped({ epoch, offset, reason }, this.#told);
   }
 }
 

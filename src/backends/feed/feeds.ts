@@ -6,12 +6,12 @@ import {
   type RoomRef,
   type Subscription,
 } from "../backend.ts";
+import type { Told } from "../listeners.ts";
 import type { FeedEngine } from "./engine.ts";
 import { Feed } from "./feed.ts";
 import { Gate } from "./gate.ts";
 
-export interface FeedsOptions {
-  readonly log: BackendContext["log"];
+export interface FeedsOptions extends Told {
   /** See `BackendContext.missed`. */
   readonly missed?: BackendContext["missed"];
   /** How often the heads of all rooms are compared with the log; a last message that got lost is found by it. */
@@ -46,7 +46,7 @@ interface Place {
  */
 export class Feeds {
   readonly #engine: FeedEngine;
-  readonly #log: BackendContext["log"];
+  readonly #told: Told;
   readonly #lingerMs: number;
   readonly #places = new Map<string, Place>();
   readonly #timer: NodeJS.Timeout;
@@ -56,9 +56,10 @@ export class Feeds {
   #losses = 0;
   #isClosed = false;
 
-  constructor(engine: FeedEngine, { log, missed, checkMs = defaultCheckMs, lingerMs = defaultLingerMs }: FeedsOptions) {
+  constructor(engine: FeedEngine, options: FeedsOptions) {
+    const { missed, checkMs = defaultCheckMs, lingerMs = defaultLingerMs } = options;
     this.#engine = engine;
-    this.#log = log;
+    this.#told = options;
     this.#missed = missed;
     this.#lingerMs = lingerMs;
     this.#timer = setInterval(() => void this.check(), checkMs).unref();
@@ -153,7 +154,7 @@ export class Feeds {
     try {
       await Promise.race([this.#missed(), late]);
     } catch (error) {
-      this.#log("warn", `what other nodes said meanwhile could not be seen to: ${String(error)}`);
+      this.#told.log("warn", `what other nodes said meanwhile could not be seen to: ${String(error)}`);
     } finally {
       clearTimeout(timer);
     }
@@ -185,7 +186,7 @@ export class Feeds {
     } catch (error) {
       // The driver tells of an engine that is away.
       if (error instanceof BackendUnavailable) return;
-      this.#log("error", `the heads of rooms could not be compared with the log: ${String(error)}`);
+      this.#told.log("error", `the heads of rooms could not be compared with the log: ${String(error)}`);
     }
   }
 
@@ -208,7 +209,7 @@ export class Feeds {
       known.feed.room = room;
       return known;
     }
-    const feed = new Feed(room, this.#engine, this.#log, this.#gate);
+    const feed = new Feed(room, this.#engine, this.#told, this.#gate);
     const place: Place = {
       feed,
       attached: this.#engine.attach(room),

@@ -102,7 +102,7 @@ export class Log {
   }
 
   relay(ref: RoomRef, text: string): void {
-    this.#rooms.inMemory(ref.name)?.listeners.relayed(text, this.#context.log);
+    this.#rooms.inMemory(ref.name)?.listeners.relayed(text, this.#context);
   }
 
   #existing(ref: RoomRef, epoch?: string): Room | undefined {
@@ -122,7 +122,7 @@ export class Log {
     const tell = (): Appended => {
       settled?.();
       room.head = offset;
-      room.listeners.appended(kept, this.#context.log);
+      room.listeners.appended(kept, this.#context);
       return { kind: "kept", epoch: room.epoch, offset };
     };
     return this.#inTurn(room, writes, tell, settled);

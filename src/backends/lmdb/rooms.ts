@@ -81,7 +81,7 @@ export class Rooms {
         continue;
       }
       // A commit may have reached the disk although it was reported as failed: its listeners must not miss it.
-      for (const entry of room.reload(record)) room.listeners.appended(entry, this.#context.log);
+      for (const entry of room.reload(record)) room.listeners.appended(entry, this.#context);
     }
   }
 

@@ -65,7 +65,7 @@ export class MemoryRoom {
     this.#log.dropBefore(this.#context.now() - this.#keep.ms);
     const kept = this.#log.append(entry, this.#keep);
     if (key !== undefined) this.#keys.set(key, kept.offset, this.#steadyNow());
-    this.#listeners.appended(kept, this.#context.log);
+    this.#listeners.appended(kept, this.#context);
     return { kind: "kept", epoch: this.epoch, offset: kept.offset };
   }
 
@@ -101,6 +101,6 @@ export class MemoryRoom {
   }
 
   relay(text: string): void {
-    this.#listeners.relayed(text, this.#context.log);
+    this.#listeners.relayed(text, this.#context);
   }
 }

@@ -47,6 +47,7 @@ export class CoreBackend implements Backend {
       lost: () => feeds.lost(),
       restored: () => void this.#restored(),
       log: context.log,
+      malformed: context.malformed,
     });
     const facts = new SharedFacts(link, names, context);
     const bus: Bus = new Bus(link, names, {

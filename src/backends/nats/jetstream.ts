@@ -73,6 +73,7 @@ export class JetStreamBackend implements Backend {
       lost: () => feeds.lost(),
       restored: () => void feeds.restored(),
       log: context.log,
+      malformed: context.malformed,
     });
     const api = new Api(link);
     const streams = new Streams(api, names, this.#settings);
@@ -175,7 +176,11 @@ export class JetStreamBackend implements Backend {
     const stamp = readStamp(message.headers);
     const seq = Number(message.headers?.get("Nats-Sequence"));
     const last = Number(message.headers?.get("Nats-Last-Sequence"));
-    if (open === undefined || stamp === undefined || !Number.isSafeInteger(seq) || !Number.isSafeInteger(last)) return;
+    if (open === undefined) return;
+    if (stamp === undefined || !Number.isSafeInteger(seq) || !Number.isSafeInteger(last)) {
+      open.engine.context.malformed?.();
+      return;
+    }
     open.engine.life.saw(seq, message.headers?.get(idName), stamp.streamLife);
     const prev = open.rooms.pushed(room, { seq, stamp, last });
     if (stamp.kind === "mark") return;

@@ -28,6 +28,7 @@ export interface LinkEvents {
   /** Verified after a break. */
   readonly restored: () => void;
   readonly log: BackendContext["log"];
+  readonly malformed: BackendContext["malformed"];
 }
 
 /** One connection to NATS that comes back by itself, for ever, and calls that wait for it no longer than they may. */
@@ -166,9 +167,10 @@ export class Link {
         if (error !== null) return;
         try {
           hear(message);
-        } catch (fault) {
+        } catch (err) {
           // Of a program that is no node: it must not end this one.
-          this.#events.log("error", "a message on NATS cannot be read", { subject, reason: messageOf(fault) });
+          this.#events.malformed?.();
+          this.#events.log("warn", "a message on NATS that no node can have sent was dropped", { subject, err });
         }
       },
     });

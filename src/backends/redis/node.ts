@@ -176,6 +176,7 @@ export class Node {
     const pushed = decodePush(text);
     if (pushed?.kind === "message") this.feeds.push(room, pushed.entry, pushed.epoch);
     else if (pushed?.kind === "text") this.feeds.relayed(room, pushed.text);
+    else this.#context.malformed?.();
   }
 
   async #sendProbe(text: string): Promise<number> {

@@ -128,11 +128,13 @@ function refOf(group: string): RoomRef {
   return { name: `\u0001${group}`, keep: { messages: 0, ms: 0 } };
 }
 
-/** What another node sent; undefined: it was this one. */
+/** What another node sent; undefined: it was this one. Throws on what no node can have sent. */
 function readRelay(text: string, node: string): Payload | undefined {
   const relay = decodeJson(text) as { node: string; text?: string; bytes?: string };
   if (relay.node === node) return undefined;
-  return relay.text ?? Buffer.from(relay.bytes ?? "", "base64");
+  if (typeof relay.text === "string") return relay.text;
+  if (typeof relay.bytes === "string") return Buffer.from(relay.bytes, "base64");
+  throw new SyntaxError("not of a node");
 }
 
 /**

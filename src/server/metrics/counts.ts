@@ -46,6 +46,8 @@ export class Counts {
   signals = 0;
   handlerErrors = 0;
   handlerTimeouts = 0;
+  /** What came over the engine and no node can have sent. */
+  malformed = 0;
   readonly messages: Delivered = new Delivered();
   readonly signalFrames: Delivered = new Delivered();
   readonly presence: Delivered = new Delivered();

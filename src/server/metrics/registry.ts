@@ -27,7 +27,7 @@ export function metricsReader(source: MetricsSource): () => Promise<string> {
   collectDefaultMetrics({ register: registry, prefix: "fanfare_" });
   addState(registry, source);
   addDone(registry, source.counts);
-  addNodes(registry, source.nodes);
+  addNodes(registry, source);
   addBuild(registry);
   return async () => `${await registry.metrics()}\n${timingsText(appendName, appendHelp, source.counts.appends)}`;
 }
@@ -101,13 +101,15 @@ function addDone(registry: Registry, counts: Counts): void {
   by("fanfare_refused_upgrades_total", "Upgrades refused in HTTP, by status.", "status", () => counts.refusedUpgrades);
 }
 
-function addNodes(registry: Registry, nodes: MetricsSource["nodes"]): void {
+function addNodes(registry: Registry, { nodes, counts }: MetricsSource): void {
   gauge(registry, "fanfare_nodes", "Nodes that share the backend and live, with this one.", [], () => [
     [{}, nodes.living],
   ]);
   counter(registry, "fanfare_node_syncs_total", "States of other nodes that were read whole.", [], () => [
     [{}, nodes.syncs],
   ]);
+  const help = "What came over the engine and no node can have sent; dropped.";
+  counter(registry, "fanfare_malformed_messages_total", help, [], () => [[{}, counts.malformed]]);
 }
 
 function addBuild(registry: Registry): void {
