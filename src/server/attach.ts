@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { asksForWebSocket, serveAsPlain } from "./plain-request.ts";
 import { refusal, writeRefusal } from "./upgrade.ts";
 
 /** What a hub does with the requests on its paths. */
@@ -34,8 +35,10 @@ export function takePath(server: Server, owner: PathOwner): () => void {
   Object.defineProperty(server, "emit", { value: wrapped, configurable: true, writable: true });
   // Node gives upgrades to a server only while it has a listener for them.
   const others = Object.assign(
-    (_request: IncomingMessage, socket: Duplex): void => {
-      if (answersForAll(server, others)) writeRefusal(socket, refusal(404, "nothing here speaks WebSocket"));
+    (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+      if (!answersForAll(server, others)) return;
+      if (asksForWebSocket(request)) writeRefusal(socket, refusal(404, "nothing here speaks WebSocket"));
+      else serveAsPlain(server, request, socket, head);
     },
     { [isFallback]: true },
   );

@@ -7,6 +7,7 @@ import { drain } from "./drain.ts";
 import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
 import { compilePath, isUnder } from "./endpoints/path.ts";
 import { makeHttpServer } from "./http-server.ts";
+import { asksForWebSocket } from "./plain-request.ts";
 import { headersOf } from "./target.ts";
 import { notNow, refusePlainRequest, respondRefusal, writeRefusal, type UpgradeRefusal } from "./upgrade.ts";
 
@@ -56,7 +57,9 @@ export class Entrances {
    */
   attach(server: Server): { detach(): void } {
     const restore = takePath(server, {
-      ownsUpgrade: (request) => this.#ownsSocket(request) || this.#doors.endpoints.owns(request),
+      // Plain requests for an endpoint's path are the app's, also those that offer something else.
+      ownsUpgrade: (request) =>
+        this.#ownsSocket(request) || (this.#doors.endpoints.owns(request) && asksForWebSocket(request)),
       upgrade: (request, socket, head) => {
         // Before the first await: a peer that resets must not end the process.
         socket.on("error", ignore);

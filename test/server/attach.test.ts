@@ -112,6 +112,71 @@ describe("an upgrade that nobody wants", () => {
   });
 });
 
+/** A request that offers HTTP/2 beside, as Java's client and `curl --http2` do with each. */
+const offering = (request: string, body = ""): string =>
+  `${request} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n` +
+  `HTTP2-Settings: AAEAAEAA\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+/** What comes back for what is sent piece by piece, each with the end of an answer before the next. */
+async function answers(port: number, pieces: readonly string[]): Promise<string[]> {
+  const socket = connect(port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  const told: string[] = [];
+  for (const piece of pieces) {
+    socket.write(piece);
+    const [data] = (await once(socket, "data")) as [Buffer];
+    told.push(data.toString());
+  }
+  return told;
+}
+
+describe("a request that offers another protocol", () => {
+  it("is the server's own to answer, on a connection that goes on, body and all", async () => {
+    const { server, port } = await httpServer((request, response) => {
+      const { method, url, headers } = request;
+      const offers = [headers.upgrade, headers.connection, headers["http2-settings"]];
+      request.setEncoding("utf8").on("data", (text: string) => offers.push(text));
+      request.on("end", () => response.end(JSON.stringify([method, url, ...offers])));
+    });
+    hubAt("/ws").attach(server);
+    hubAt("/other").attach(server);
+    const told = await answers(port, [
+      offering("POST /a?b", "body"),
+      offering("GET /c"),
+      "GET /d HTTP/1.1\r\nHost: a\r\n\r\n",
+    ]);
+    expect(told.map((text) => text.split("\r\n\r\n")[1])).toEqual([
+      '["POST","/a?b",null,null,null,"body"]',
+      '["GET","/c",null,null,null]',
+      '["GET","/d",null,null,null]',
+    ]);
+  });
+
+  it("is 426 on the path of the socket, and the app's own on that of an endpoint", async () => {
+    const { server, port } = await httpServer((_request, response) => response.end("theirs"));
+    const hub = hubAt("/ws");
+    hub.endpoint("/raw", {}, async () => {});
+    hub.attach(server);
+    expect((await answers(port, [offering("GET /ws")]))[0]).toMatch(/^HTTP\/1.1 426 /);
+    expect((await answers(port, [offering("GET /raw")]))[0]).toMatch(/theirs$/);
+    expect(await upgradeAnswer(port, "/raw")).toBe("HTTP/1.1 101 Switching Protocols");
+  });
+
+  it("is left to a listener of the app's own for upgrades", async () => {
+    const { server, port } = await httpServer((_request, response) => response.end("theirs"));
+    hubAt("/ws").attach(server);
+    server.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 200 Mine\r\n\r\n"));
+    expect((await answers(port, [offering("GET /a")]))[0]).toMatch(/^HTTP\/1.1 200 Mine/);
+  });
+
+  it("is refused where it has more headers than Node keeps, among which its length could be", async () => {
+    const { server, port } = await httpServer((_request, response) => response.end("theirs"));
+    hubAt("/ws").attach(server);
+    const many = offering("GET /a").replace("Host: a", `Host: a\r\n${"x:y\r\n".repeat(1_100)}z: 1`);
+    expect((await answers(port, [many]))[0]).toMatch(/^HTTP\/1.1 431 /);
+  });
+});
+
 describe("a server of the hub's own", () => {
   it("is closed with the hub", async () => {
     const hub = createHub();
