@@ -1,6 +1,6 @@
 /** How far ahead `spend` and `observe` can put a key: more is forgiven, so that nobody is shut out for ever. */
 const maxAheadMs = 60_000;
-/** Rounding must not refuse what is there. */
+/** Rounding must not refuse what is there, nor tell a wait of a millisecond more. */
 const slackMs = 1e-6;
 
 /** What others should be told was spent here. */
@@ -49,20 +49,27 @@ export class Allowances {
     return waitMs;
   }
 
-  /** In how many milliseconds `cost` can be had, by whoever comes first then; 0: now. */
-  waitMs(key: string, cost: number, now: number): number {
+  /**
+   * In how many milliseconds `cost` can be had, by whoever comes first then; 0: now. Of it, `taken` were taken already, and
+   * are taken anew by who comes again.
+   */
+  waitMs(key: string, cost: number, now: number, taken = 0): number {
     const fullAt = this.#fullAt(key, now);
     const overMs = fullAt - now + (Math.min(cost, this.#burst) - this.#burst) * this.#costMs;
-    if (fullAt <= now || overMs <= slackMs) return 0;
+    if (fullAt <= now || overMs <= taken * this.#costMs + slackMs) return 0;
     // So that one who keeps on asking is not forgotten.
     this.#set(key, fullAt);
-    return Math.max(1, Math.ceil(overMs));
+    return Math.max(1, Math.ceil(overMs - slackMs));
   }
 
-  /** Takes `cost` though it may not be there, for what was done already. Others wait until it is made up for. */
-  spend(key: string, cost: number, now: number): void {
-    this.#add(key, Math.min(cost, this.#burst), now);
-    this.#tell(key, cost);
+  /**
+   * Takes what is left of `cost` after `taken`, though it may not be there, for what was done already. Others wait until it
+   * is made up for.
+   */
+  spend(key: string, cost: number, now: number, taken = 0): void {
+    const rest = Math.min(cost, this.#burst) - taken;
+    this.#add(key, rest, now);
+    this.#tell(key, rest);
   }
 
   /** What another node spent: as `spend`, and not told again. What is no positive number counts for nothing. */
@@ -89,7 +96,7 @@ export class Allowances {
     const spent = this.#spent;
     if (spent === undefined) return;
     const before = spent.get(key);
-    if (before !== undefined || spent.size < this.#maxKeys) spent.set(key, (before ?? 0) + Math.min(cost, this.#burst));
+    if (before !== undefined || spent.size < this.#maxKeys) spent.set(key, (before ?? 0) + cost);
   }
 
   #fullAt(key: string, now: number): number {

@@ -46,10 +46,11 @@ export class Calls {
 
   /**
    * Counts a request against the rates of its user and address, before anything is done for it; what is not given is not
-   * counted. API keys are exempt: for them this is not called. Throws `rate_limited`, which says when to try again.
+   * counted. API keys are exempt: for them this is not called. `taken`: so much of the cost was counted for this request
+   * before. Throws `rate_limited`, which says when to try again.
    */
-  allow(source: Source, cost = 1): void {
-    const retryAfterMs = this.#context.rates.request(source, cost);
+  allow(source: Source, cost = 1, taken = 0): void {
+    const retryAfterMs = this.#context.rates.request(source, cost, taken);
     if (retryAfterMs > 0) throw new Refused("rate_limited", "too many requests", { retryAfterMs });
   }
 

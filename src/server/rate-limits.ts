@@ -34,20 +34,23 @@ export class RateLimits {
     this.#counts = counts;
   }
 
-  /** A request of a user from an address: taken from both, or from neither. */
-  request({ user, address }: Source, cost: number): number {
+  /**
+   * A request of a user from an address: taken from both, or from neither. `taken`: so much of the cost was taken for this
+   * request before, when it was not known yet what it would be.
+   */
+  request({ user, address }: Source, cost: number, taken = 0): number {
     const { userRequests: users, addressRequests: addresses } = this.#allowances;
-    if ((users === undefined && addresses === undefined) || cost === 0) return 0;
+    if ((users === undefined && addresses === undefined) || cost === taken) return 0;
     const now = this.#monotonic();
     const block = addresses && address ? blockOf(address) : undefined;
-    const userMs = users && user ? users.waitMs(user, cost, now) : 0;
-    const addressMs = addresses && block ? addresses.waitMs(block, cost, now) : 0;
+    const userMs = users && user ? users.waitMs(user, cost, now, taken) : 0;
+    const addressMs = addresses && block ? addresses.waitMs(block, cost, now, taken) : 0;
     if (userMs > 0 || addressMs > 0) {
       this.#counts.rateLimited(userMs >= addressMs ? "user" : "address");
       return Math.max(userMs, addressMs);
     }
-    if (user) users?.spend(user, cost, now);
-    if (block) addresses?.spend(block, cost, now);
+    if (user) users?.spend(user, cost, now, taken);
+    if (block) addresses?.spend(block, cost, now, taken);
     return 0;
   }
 

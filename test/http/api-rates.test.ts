@@ -57,6 +57,13 @@ describe("the rate of a user over HTTP", () => {
     expect((await api.call("GET", lobby, { as: "ann" })).status).toBe(429);
   });
 
+  it("lets a batch of more rooms than the burst through, for all that is there", async () => {
+    const api = await startApi({ rates: { userRequestsPerS: slow, userRequestsBurst: 4 } });
+    const rooms = Array.from({ length: 10 }, (_, i) => `room ${i}`);
+    expect((await api.call("POST", "/v1/publish", { as: "ann", json: { rooms, ...said } })).status).toBe(200);
+    expect((await publish(api, "ann")).status).toBe(429);
+  });
+
   it("is not asked for API keys, whatever they do", async () => {
     const rates = {
       userRequestsPerS: slow,

@@ -29,6 +29,12 @@ describe("a bucket", () => {
     expect(allowances.take("a", 1, 2_000)).toBe(0);
   });
 
+  it("does not round up to a millisecond more than it needs", () => {
+    const bucket = new Allowances({ perS: 6, burst: 11 });
+    bucket.take("a", 11, 6_359);
+    expect(bucket.waitMs("a", 6, 6_359)).toBe(1_000);
+  });
+
   it("takes nothing for what it refuses", () => {
     const allowances = new Allowances({ perS: 1, burst: 5 });
     for (let i = 0; i < 100; i++) allowances.take("a", 5, 0);

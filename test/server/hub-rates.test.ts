@@ -278,6 +278,31 @@ describe("the rates of an address", () => {
   });
 });
 
+describe("a request of which a part was counted before the rest was known", () => {
+  const counts = { rateLimited: () => undefined };
+
+  it.each([2, 3, 4, 10])("passes after the wait that it was told (%i, of a burst of 4)", (cost) => {
+    let now = 0;
+    const limits = new RateLimits({ userRequestsPerS: 1, userRequestsBurst: 4 }, () => now, counts);
+    const ask = (): number => limits.request({ user: "ann" }, 1) || limits.request({ user: "ann" }, cost, 1);
+    expect(ask()).toBe(0);
+    while (limits.request({ user: "ann" }, 1) === 0);
+    now += 1_000;
+    const waitMs = ask();
+    expect(waitMs).toBe(1_000 * Math.min(cost, 4));
+    now += waitMs;
+    expect(ask()).toBe(0);
+  });
+
+  it("is told to other nodes as a whole", () => {
+    const limits = new RateLimits({ userRequestsPerS: 1, userRequestsBurst: 4 }, () => 0, counts);
+    limits.spent();
+    limits.request({ user: "ann" }, 1);
+    limits.request({ user: "ann" }, 3, 1);
+    expect(limits.spent()).toEqual([["userRequests", "ann", 3]]);
+  });
+});
+
 describe("what another node spent", () => {
   it("counts here, and what is spent here can be told", () => {
     const counts = { rateLimited: () => undefined };

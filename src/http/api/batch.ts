@@ -39,9 +39,8 @@ export const batchRoutes: readonly Route[] = [
     run: async ({ hub, caller, body, key, request, fault }) => {
       checkRooms(body.rooms);
       // Each is a publish; the first was counted as the call.
-      const more = body.rooms.length - 1;
-      if (caller.kind === "user" && more > 0) {
-        hub.calls.allow({ user: caller.identity.user, address: request.address }, more);
+      if (caller.kind === "user") {
+        hub.calls.allow({ user: caller.identity.user, address: request.address }, body.rooms.length, 1);
       }
       const message = { ...messageOf(body), key };
       const publish = async (name: string): Promise<object> => {
