@@ -1,24 +1,33 @@
 // #region imports
-import { createHub, jwt, refuse } from "fanfare";
+import { createHub, isRoomName, jwt, refuse } from "fanfare";
 import * as z from "zod";
 // #endregion
 import type { AnyHub, FollowedGap, FollowedMessage } from "fanfare";
 
 // #region chat
 const Message = z.object({ text: z.string().max(500) });
+const noRoom = refuse(400, "no name of a room");
 
 export function chatHub(secret: string) {
   const hub = createHub({ auth: jwt({ secret }) });
 
-  hub.endpoint("/chat/:room", { authenticate: true, receive: Message }, async ({ socket, params, user }) => {
-    const room = hub.group(params.room);
-    room.join(socket);
-    room.broadcast({ user, came: true }, { except: socket });
-    for await (const { text } of socket) {
-      room.broadcast({ user, text });
-    }
-    room.broadcast({ user, left: true }); // the peer is gone: nothing was thrown, nothing is left behind
-  });
+  hub.endpoint(
+    "/chat/:room",
+    {
+      authenticate: true,
+      receive: Message,
+      accept: ({ params }) => (isRoomName(params.room) ? undefined : noRoom),
+    },
+    async ({ socket, params, user }) => {
+      const room = hub.group(params.room);
+      room.join(socket);
+      room.broadcast({ user, came: true }, { except: socket });
+      for await (const { text } of socket) {
+        room.broadcast({ user, text });
+      }
+      room.broadcast({ user, left: true }); // the peer is gone: nothing was thrown, nothing is left behind
+    },
+  );
 
   return hub;
 }
@@ -62,12 +71,17 @@ export function signInFirst(hub: AnyHub): void {
 // #region follow
 const chat = ({ from, data, cursor }: FollowedMessage): object => ({ type: "chat", from, data, cursor });
 const lost = ({ cursor }: FollowedGap): object => ({ type: "reload", cursor });
+const nameOf = ({ room }: { room: string }): string => `live/${room}`;
 
 /** A room, with its log, in messages of the app's own. A peer that comes back gives the last cursor that it has. */
 export function live(hub: AnyHub): void {
-  const options = { authenticate: true, receive: z.object({ text: z.string() }) } as const;
+  const options = {
+    authenticate: true,
+    receive: z.object({ text: z.string() }),
+    accept: ({ params }: { params: { room: string } }) => (isRoomName(nameOf(params)) ? undefined : noRoom),
+  } as const;
   hub.endpoint("/live/:room", options, async ({ socket, params, query, user }) => {
-    const room = hub.room(`live/${params.room}`);
+    const room = hub.room(nameOf(params));
     await room.follow(socket, {
       map: chat,
       gap: lost,

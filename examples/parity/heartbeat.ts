@@ -1,4 +1,4 @@
-import type { AnyHub, EndpointSocket } from "fanfare";
+import type { AnyHub } from "fanfare";
 
 /**
  * `/ws/with-heartbeat`: pings as messages of the app's own, for peers whose WebSocket shows them no others. The hub's own
@@ -6,25 +6,19 @@ import type { AnyHub, EndpointSocket } from "fanfare";
  */
 export function heartbeat(hub: AnyHub, { heartbeatMs = 30_000, pongMs = 10_000 } = {}): void {
   hub.endpoint("/ws/with-heartbeat", { receive: "json", invalid: () => undefined }, async ({ socket }) => {
-    for (let pingAt = performance.now() + heartbeatMs; socket.isOpen; pingAt += heartbeatMs) {
-      await quietUntil(socket, pingAt);
+    let pingAt = performance.now() + heartbeatMs;
+    let pongBy = Infinity; // no answer is due
+    while (socket.isOpen) {
+      const message = await socket.next({ withinMs: Math.min(pingAt, pongBy) - performance.now() });
+      if (isPong(message)) pongBy = Infinity;
+      const now = performance.now();
+      if (now >= pongBy) return socket.close(1008, "no pong");
+      if (now < pingAt) continue;
       socket.send({ type: "ping" });
-      const cameBack = await pongBefore(socket, performance.now() + pongMs);
-      if (!cameBack) return socket.close(1008, "no pong");
+      pingAt += heartbeatMs;
+      pongBy = Math.min(pongBy, now + pongMs); // of several pings without an answer, the first one's
     }
   });
-}
-
-/** Reads what comes, and resolves at a moment, or when the peer is gone. */
-async function quietUntil(socket: EndpointSocket, moment: number): Promise<void> {
-  while (socket.isOpen && performance.now() < moment) await socket.next({ withinMs: moment - performance.now() });
-}
-
-async function pongBefore(socket: EndpointSocket, moment: number): Promise<boolean> {
-  while (socket.isOpen && performance.now() < moment) {
-    if (isPong(await socket.next({ withinMs: moment - performance.now() }))) return true;
-  }
-  return false;
 }
 
 function isPong(message: unknown): boolean {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import type { AnyHub } from "fanfare";
+import { isRoomName, refuse, type AnyHub } from "fanfare";
 import * as z from "zod";
 import { decoded, parsed, readText } from "./read.ts";
 
@@ -7,8 +7,10 @@ const Message = z.discriminatedUnion("type", [
   z.object({ type: z.literal("chat"), text: z.string() }),
   z.object({ type: z.literal("ping") }),
 ]);
-const Update = z.object({ status: z.string(), user_id: z.union([z.string(), z.number()]) });
+const Update = z.object({ status: z.string(), user_id: z.union([z.string().min(1), z.int()]) });
 const maxTextCharacters = 500;
+/** Groups are the whole app's: with a prefix no room is one of another endpoint. */
+const groupOf = (room: string): string => `orders/${room}`;
 
 /** `/ws/:room?token=`: signed in by a JWT; a bad token is closed with 4001, which a browser sees. */
 export function rooms(hub: AnyHub): void {
@@ -16,12 +18,13 @@ export function rooms(hub: AnyHub): void {
     "/ws/:room",
     {
       authenticate: true,
+      accept: ({ params: { room } }) => (isRoomName(groupOf(room)) ? undefined : refuse(400, "no name of a room")),
       receive: Message,
       invalid: ({ fault }, socket) =>
-        socket.send({ type: "error", message: fault === "json" ? "Invalid JSON" : "Unknown message" }),
+        socket.send({ type: "error", message: fault === "schema" ? "Unknown message" : "Invalid JSON" }),
     },
     async ({ socket, params, user }) => {
-      const room = hub.group(params.room);
+      const room = hub.group(groupOf(params.room));
       room.join(socket);
       room.broadcast({ type: "user_joined", user_id: user, room_size: room.size });
       for await (const message of socket) {
@@ -40,9 +43,10 @@ export async function orderStatus(hub: AnyHub, request: IncomingMessage): Promis
   const json = await readText(request, 10_000);
   if (json === undefined) return [413, { error: "too large" }];
   const body = Update.safeParse(parsed(json));
-  if (!body.success) return [422, { error: "status and user_id are needed" }];
-  const { status, user_id } = body.data;
-  hub.group(`user_${user_id}`).broadcast({ type: "order_update", order_id: id, status });
+  const room = groupOf(`user_${body.data?.user_id}`);
+  if (!body.success || !isRoomName(room)) return [422, { error: "status and user_id are needed" }];
+  const { status } = body.data;
+  hub.group(room).broadcast({ type: "order_update", order_id: id, status });
   return [200, { order_id: id, status }];
 }
 

@@ -13,7 +13,7 @@ export function ping(hub: AnyHub): void {
     {
       receive: Message,
       invalid: ({ fault }, socket) =>
-        socket.send({ type: "error", message: fault === "json" ? "Invalid JSON" : "Unknown message" }),
+        socket.send({ type: "error", message: fault === "schema" ? "Unknown message" : "Invalid JSON" }),
     },
     async ({ socket }) => {
       socket.send({ type: "connected", id: socket.id, server_time: Date.now() });

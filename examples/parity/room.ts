@@ -1,7 +1,9 @@
-import type { AnyHub } from "fanfare";
+import { isRoomName, refuse, type AnyHub } from "fanfare";
 import * as z from "zod";
 
 const Content = z.object({ content: z.string() });
+
+const groupOf = (room: string): string => `room/${room}`;
 
 /** `/ws/room/:room`: a group for each room, which is gone with its last member. */
 export function room(hub: AnyHub): void {
@@ -10,9 +12,10 @@ export function room(hub: AnyHub): void {
     {
       receive: Content,
       invalid: (_, socket) => socket.send({ type: "error", message: "Invalid message" }),
+      accept: ({ params: { room } }) => (isRoomName(groupOf(room)) ? undefined : refuse(400, "no name of a room")),
     },
     async ({ socket, params: { room } }) => {
-      const group = hub.group(`room/${room}`);
+      const group = hub.group(groupOf(room));
       group.join(socket);
       group.broadcast({ type: "user_joined", room, members: group.size }, { except: socket });
       for await (const { content } of socket) {

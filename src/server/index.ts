@@ -58,6 +58,8 @@ export type { Ticket, Tickets } from "./auth/tickets.ts";
 export { memory } from "../backends/memory/index.ts";
 export { BackendUnavailable } from "../backends/backend.ts";
 export type { Backend, BackendPromises } from "../backends/backend.ts";
+/** P-20: what rooms and groups can be named. For a name that came from a peer; elsewhere a bad one throws. */
+export { isRoomName } from "../protocol/names.ts";
 export { defineRooms } from "../protocol/contract.ts";
 export type { Contract, Keep, ParamsOf, RoomNameOf, RoomSpec, Schemas, SlowPolicy } from "../protocol/contract.ts";
 export type { ErrorCode } from "../protocol/codes.ts";

@@ -59,6 +59,7 @@ describe("the page about endpoints", () => {
     expect(await ann.next()).toEqual({ user: "bob", left: true });
     ann.send({ text: 1 });
     expect((await ann.closed()).code).toBe(1008);
+    await expect(connect(`${url}/chat/a%00?token=${tokenOf("ann")}`)).rejects.toThrow("status 400");
   });
 
   it("shows who is let in, and how the server tells a user", async () => {

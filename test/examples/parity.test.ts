@@ -6,6 +6,7 @@ import { createHub, signToken, type Hub } from "fanfare";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { parityApp } from "../../examples/parity/app.ts";
 import { global } from "../../examples/parity/global.ts";
+import { heartbeat } from "../../examples/parity/heartbeat.ts";
 import { main } from "../../examples/parity/main.ts";
 import { connect, type Plain } from "../endpoints/plain.ts";
 import { sharedBackend } from "../endpoints/shared.ts";
@@ -66,6 +67,44 @@ describe("npm run example", () => {
     onTestFinished(() => [exit, print].forEach((spy) => spy.mockRestore()));
     expect(() => main({ [name]: value }, expect.unreachable)).toThrow("exit 2");
     expect(print.mock.calls).toEqual([[`${name} must be a whole number ${range}, got "${value}"\n`]]);
+  });
+});
+
+describe("a name that came from a peer", () => {
+  const tooLong = "x".repeat(300);
+
+  it.each(["room", "global", ""])(
+    "below /ws/%s that can name no group is refused before the upgrade",
+    async (place) => {
+      const token = signToken({ secret, user: "ann", expiresInMs: 60_000 });
+      for (const name of [tooLong, "a%00b", "cafe%CC%81", "tea%20"]) {
+        const path = ["/ws", place, `${name}?token=${token}`].filter((part) => part !== "").join("/");
+        await expect(connect(`${url}${path}`)).rejects.toThrow("status 400");
+      }
+      await nothingLeft();
+    },
+  );
+
+  it("reaches no group of another example", async () => {
+    const others = await Promise.all(
+      ["chat?username=V", "room/x", "global/n"].map((path) => connect(`${url}/ws/${path}`)),
+    );
+    await others[0]?.next();
+    for (const name of ["%63hat", "room%2Fx", "global%2Fn"]) {
+      const spy = await signedIn("spy", name);
+      expect(await spy.next()).toEqual({ type: "user_joined", user_id: "spy", room_size: 1 });
+      spy.send({ type: "chat", text: "injected" });
+      expect(await spy.next()).toMatchObject({ type: "chat" });
+    }
+    expect(others.map((peer) => peer.unread)).toEqual([0, 0, 0]);
+  });
+
+  it("of a user who cannot be is no reason to drop the request of an order", async () => {
+    for (const user_id of ["", tooLong, "a\0b", "\ud800", 1.5]) {
+      const body = JSON.stringify({ status: "sent", user_id });
+      const answer = await fetch(`${url.replace("ws", "http")}/orders/42/status`, { method: "POST", body });
+      expect(answer.status).toBe(422);
+    }
   });
 });
 
@@ -143,8 +182,10 @@ describe("/ws/:room with a token", () => {
     ann.send({ type: "chat", text: "a".repeat(501) });
     const said = { type: "chat", user_id: "ann", text: "a".repeat(500) };
     expect([await ann.next(), await bob.next()]).toEqual([said, said]);
-    ann.send("not JSON");
-    expect(await ann.next()).toEqual({ type: "error", message: "Invalid JSON" });
+    for (const message of ["not JSON", "", Buffer.from("{}")]) {
+      ann.send(message);
+      expect(await ann.next()).toEqual({ type: "error", message: "Invalid JSON" });
+    }
     ann.send({ type: "ping" });
     expect(await ann.next()).toEqual({ type: "pong" });
     bob.socket.terminate();
@@ -242,6 +283,17 @@ describe("/ws/auth-first", () => {
 });
 
 describe("/ws/with-heartbeat", () => {
+  it("goes on pinging while it waits for an answer", async () => {
+    const slow = createHub({ path: false });
+    onTestFinished(() => slow.close({ drainMs: 0 }));
+    heartbeat(slow, { heartbeatMs: 100, pongMs: 800 });
+    const peer = await connect(`ws://127.0.0.1:${(await slow.listen()).port}/ws/with-heartbeat`);
+    for (let i = 0; i < 3; i++) expect(await peer.next()).toEqual({ type: "ping" });
+    peer.send({ type: "pong" });
+    for (let i = 0; i < 3; i++) expect(await peer.next()).toEqual({ type: "ping" });
+    expect(await peer.closed()).toMatchObject({ code: 1008 });
+  });
+
   it("pings, and again after a pong; who does not answer is closed with 1008", async () => {
     const peer = await connect(`${url}/ws/with-heartbeat`);
     expect(await peer.next()).toEqual({ type: "ping" });
