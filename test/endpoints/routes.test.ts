@@ -122,6 +122,31 @@ describe("before the upgrade", () => {
     ]);
   });
 
+  it("an answer of the app's that refuses in no possible way is HTTP 500, and ends nobody else's connection", async () => {
+    const { hub, port, logged } = await serve();
+    const tooLong = "é".repeat(62);
+    const answers: Record<string, () => unknown> = {
+      long: () => refuse(4009, tooLong),
+      byHand: () => ({ code: 4009, reason: tooLong }),
+      noCode: () => ({ code: 1005, reason: "" }),
+      noReason: () => ({ code: 410 }),
+      true: () => true,
+    };
+    hub.endpoint("/a/:how", { accept: ({ params }) => answers[params.how]?.() as undefined }, async ({ socket }) => {
+      for await (const message of socket) socket.send(message);
+    });
+    const url = `ws://127.0.0.1:${port}/a`;
+    const other = await connect(`${url}/in`);
+    for (const how of Object.keys(answers)) {
+      await expect(connect(`${url}/${how}`)).rejects.toThrow("status 500: internal error");
+    }
+    other.send("here");
+    expect(await other.next()).toBe("here");
+    expect(logged.filter((line) => line.startsWith("error"))).toHaveLength(Object.keys(answers).length);
+    expect(() => refuse(4009, tooLong)).toThrow("at most 123 bytes");
+    expect(refuse(410, tooLong)).toEqual({ code: 410, reason: tooLong });
+  });
+
   it("one who goes while the app decides leaves nothing behind, and an app that never decides is given up", async () => {
     const { hub, port, logged } = await serve({ limits: { authWithinMs: 200, connections: 1 } });
     let asked = 0;

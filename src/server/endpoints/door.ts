@@ -17,7 +17,7 @@ import { checkUpgrade, notNow, refusal, writeRefusal, type UpgradeRefusal } from
 import { RawConnection } from "./connection.ts";
 import { makeEndpoint, type AnyHandler, type AnyOptions, type Endpoint } from "./endpoint.ts";
 import { bySpecificity, matchPath } from "./path.ts";
-import type { Refusal } from "./refuse.ts";
+import { checkRefusal, type Refusal } from "./refuse.ts";
 import { runHandler, type RunContext } from "./run.ts";
 
 export interface EndpointDoorContext extends RunContext {
@@ -188,7 +188,7 @@ export class EndpointDoor {
     }
     const { query, headers, address } = facts;
     const refused = await options.accept?.({ params, query, headers, address, identity, user: identity?.user });
-    return refused === undefined || refused === null ? { identity } : { refused };
+    return refused === undefined || refused === null ? { identity } : { refused: checkRefusal(refused) };
   }
 
   #admit(visitor: Visitor, answer: Answer, stream: Duplex, head: Buffer): void {

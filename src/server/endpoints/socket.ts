@@ -1,9 +1,6 @@
 import type { Closed, RawConnection } from "./connection.ts";
 import { encodePayload, type Sendable } from "./payload.ts";
-import { isCloseCode } from "./refuse.ts";
-
-/** How much of a close's reason fits its frame (RFC 6455, section 5.5.1). */
-const maxReasonBytes = 123;
+import { checkReason, isCloseCode } from "./refuse.ts";
 
 /** A peer of an endpoint, as its handler sees it. A disconnect ends the loop; nothing here rejects or throws for it. */
 export class EndpointSocket<M = unknown> implements AsyncIterable<M> {
@@ -88,9 +85,7 @@ export class EndpointSocket<M = unknown> implements AsyncIterable<M> {
    */
   close(code = 1000, reason = ""): void {
     if (!isCloseCode(code)) throw new RangeError(`close: 1000 to 1014 or 3000 to 4999 is needed, got ${code}`);
-    if (Buffer.byteLength(reason) > maxReasonBytes) {
-      throw new RangeError(`close: a reason has at most ${maxReasonBytes} bytes`);
-    }
+    checkReason(reason);
     this.#connection.close(code, reason);
   }
 }
