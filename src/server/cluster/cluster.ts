@@ -119,6 +119,7 @@ export class Cluster {
       node: this.node,
       toAll: toAll ?? ((message) => this.#bus.toAll({ ...message, map: name })),
       toNode: (node, message) => this.#bus.toNode(node, { ...message, map: name }),
+      lives: (other) => this.others.includes(other),
       holdMs: (left) => this.#leases.holdMs(left, clock.monotonic()),
       inherited: (left, holdMs) => this.#leases.inherited(left, holdMs, clock.monotonic()),
       nextLife: () => ++this.#lives,

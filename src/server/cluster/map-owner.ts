@@ -23,6 +23,8 @@ export interface MapLines {
   /** To all that have it. Rejects where it could not be sent on. */
   readonly toAll: (message: MapMessage) => Promise<void>;
   readonly toNode: (node: string, message: MapMessage) => void;
+  /** Whether the node is known to live. */
+  readonly lives: (node: string) => boolean;
   /** How long what a node left that has gone away still counts. */
   readonly holdMs: (node: string) => number;
   /** Another node says so. Whether it counts here. */

@@ -1,24 +1,21 @@
 import type { Clock } from "../clock.ts";
+import type { Replica } from "./replica.ts";
 
 /** How long the first one in a room waits for what the other nodes have. One that is silent then comes later. */
-const openMs = 300;
+const openMs = 1_000;
 
 /** A map that opens: which of the nodes that have it have said what they have. */
 export class Opening {
   /** Resolves when all have, or when time is over. */
   readonly done: Promise<void>;
-  readonly #node: string;
-  readonly #others: number | undefined;
-  readonly #answered: Set<string> = new Set();
-  readonly #peers: Set<string> = new Set();
-  #end: (() => void) | undefined;
+  #others: number | undefined;
+  #isCounted = false;
+  #end: () => void = () => undefined;
 
-  /** `others`: how many have the map besides `node`; undefined: some, and each says which others it knows of. */
-  constructor(node: string, others: number | undefined, clock: Pick<Clock, "setTimeout" | "clearTimeout">) {
-    this.#node = node;
-    this.#others = others;
+  constructor(clock: Pick<Clock, "setTimeout" | "clearTimeout">) {
     this.done = new Promise((resolve) => {
-      const timer = clock.setTimeout(resolve, openMs);
+      // What has come while this process was busy is read first.
+      const timer = clock.setTimeout(() => setImmediate(resolve), openMs);
       this.#end = () => {
         clock.clearTimeout(timer);
         resolve();
@@ -26,14 +23,24 @@ export class Opening {
     });
   }
 
-  answered(from: string, peers: readonly string[]): void {
-    this.#answered.add(from);
-    for (const node of peers) this.#peers.add(node);
-    if (this.#isWhole()) this.#end?.();
+  /** `others`: how many nodes have the map besides this one; undefined: some, and each says which others it knows of. */
+  counted(others: number | undefined): void {
+    this.#others = others;
+    this.#isCounted = true;
   }
 
-  #isWhole(): boolean {
-    if (this.#others !== undefined) return this.#answered.size >= this.#others;
-    return [...this.#peers].every((node) => node === this.#node || this.#answered.has(node));
+  /** Looks at what is known of the other nodes now. */
+  look(replicas: Iterable<Replica>): void {
+    if (this.#isCounted && this.#isWhole([...replicas])) this.#end();
+  }
+
+  /** Stops waiting. */
+  close(): void {
+    this.#end();
+  }
+
+  #isWhole(replicas: readonly Replica[]): boolean {
+    if (replicas.some(({ isBehind }) => isBehind)) return false;
+    return replicas.filter(({ isHeld }) => !isHeld).length >= (this.#others ?? 1);
   }
 }

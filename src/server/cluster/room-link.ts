@@ -29,10 +29,10 @@ export class RoomLink implements MapOwner, PresenceLink {
     presence.link = this;
   }
 
-  /** Resolves when the room knows who is in it on other nodes, 300 ms later at most. */
+  /** Resolves when the room knows who is in it on other nodes, a second later at most. */
   async open(subscription: Subscription): Promise<void> {
     try {
-      await this.#map.open(await subscription.others());
+      await this.#map.open(() => subscription.others());
     } catch {
       // They cannot be asked now; they are as soon as they can be.
       this.#map.interrupted();

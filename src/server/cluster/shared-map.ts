@@ -41,16 +41,21 @@ export class SharedMap {
   }
 
   /**
-   * Resolves when the other nodes have said what they have, or when time is over. `others`: how many have the map;
-   * undefined: some.
+   * Resolves when the other nodes have said what they have, or when time is over. `count` tells how many have the map;
+   * undefined: some. Asked before they are counted, so that whoever is counted was asked, or has nothing yet and says so.
    */
-  open(others: number | undefined): Promise<void> {
-    if (others === 0) return Promise.resolve();
-    const opening = new Opening(this.#lines.node, others, this.#lines.clock);
-    this.#opening = opening;
+  async open(count: () => Promise<number | undefined>): Promise<void> {
+    const opening = (this.#opening = new Opening(this.#lines.clock));
     this.#mustAsk = true;
-    void this.#sync();
-    return opening.done;
+    await this.#sync();
+    try {
+      opening.counted(await count());
+      opening.look(this.#replicas.values());
+      await opening.done;
+    } finally {
+      opening.close();
+      this.#opening = undefined;
+    }
   }
 
   set(key: string, value: Json): void {
@@ -64,10 +69,12 @@ export class SharedMap {
 
   receive(message: MapMessage): void {
     if (this.#isClosed) return;
-    if (message.type === "left") {
-      this.#inherit(message);
-      return;
-    }
+    if (message.type === "left") this.#inherit(message);
+    else this.#receive(message);
+    this.#opening?.look(this.#replicas.values());
+  }
+
+  #receive(message: Exclude<MapMessage, { type: "left" }>): void {
     const { from, place } = message;
     const replica = this.#replicas.get(from) ?? this.#add(from);
     switch (message.type) {
@@ -85,7 +92,9 @@ export class SharedMap {
         break;
       case "state":
         this.#apply(from, replica, replica.stated(message));
-        if (message.part >= message.parts - 1) this.#answered(from, message.peers);
+        if (message.part < message.parts - 1) break;
+        this.#lines.synced();
+        for (const node of message.peers) this.#told(node);
         break;
     }
     if (replica.isBehind) this.#ask(from, replica);
@@ -96,7 +105,7 @@ export class SharedMap {
     this.#mustTell = true;
     this.#mustAsk = true;
     for (const replica of this.#replicas.values()) {
-      replica.isBehind = !replica.isHeld;
+      replica.isBehind ||= !replica.isHeld;
       replica.askedAt = -Infinity;
     }
     this.#lines.unsettled();
@@ -119,13 +128,14 @@ export class SharedMap {
   /** Does what is left to do; whether something still is. */
   settle(): boolean {
     if (this.#isClosed) return false;
-    if (this.#mustTell || this.#mustAsk) void this.#sync();
     let isWhole = true;
     for (const [node, replica] of this.#replicas) {
       if (!replica.isBehind) continue;
       isWhole = false;
-      this.#ask(node, replica);
+      if (replica.isHeld) this.#mustAsk = true;
+      else this.#ask(node, replica);
     }
+    if (this.#mustTell || this.#mustAsk) void this.#sync();
     return !isWhole || this.#mustTell || this.#mustAsk;
   }
 
@@ -137,6 +147,7 @@ export class SharedMap {
     this.#owner.together(false, () => {
       for (const key of replica.entries) this.#owner.removed(key, node);
     });
+    this.#opening?.look(this.#replicas.values());
   }
 
   /** The node has gone away; what it had stays until it is dropped or ended for good. */
@@ -148,7 +159,7 @@ export class SharedMap {
       return;
     }
     replica.isHeld = true;
-    replica.isBehind = false;
+    if (replica.isBehind) this.#askOthers();
   }
 
   /** Sends what waits for the turn's end. */
@@ -190,7 +201,11 @@ export class SharedMap {
 
   async #sync(): Promise<void> {
     this.flush();
-    const known = Object.fromEntries(Array.from(this.#replicas, ([node, { place }]) => [node, place] as const));
+    const known = Object.fromEntries(
+      Array.from(this.#replicas)
+        .filter(([, { isHeld, isBehind }]) => !isHeld || !isBehind)
+        .map(([node, { place }]) => [node, place] as const),
+    );
     const [told, asked] = [this.#mustTell, this.#mustAsk];
     this.#mustTell = this.#mustAsk = false;
     try {
@@ -209,6 +224,24 @@ export class SharedMap {
     if (now - replica.askedAt < askAgainMs) return;
     replica.askedAt = now;
     this.#lines.toNode(node, { type: "want", from: this.#lines.node, place: replica.place });
+  }
+
+  /** A node went away that owes something: the others may have heard of it what this one has not. */
+  #askOthers(): void {
+    this.#mustAsk = true;
+    this.#lines.unsettled();
+    void this.#sync();
+  }
+
+  /** Another node says that this one has something. Where it has gone away meanwhile, the others have what it left. */
+  #told(node: string): void {
+    if (node === this.#lines.node || this.#replicas.has(node)) return;
+    const isHeld = this.#lines.holdMs(node) > 0;
+    if (!isHeld && !this.#lines.lives(node)) return;
+    const replica = this.#add(node);
+    replica.isHeld = isHeld;
+    if (isHeld) this.#askOthers();
+    else this.#ask(node, replica);
   }
 
   #answer(node: string, known: Place | undefined): void {
@@ -241,17 +274,12 @@ export class SharedMap {
   /** The first one that tells of it is believed: another may be behind on who has come back or said goodbye since. */
   #inherit({ from, node, holdMs, changes }: Extract<MapMessage, { type: "left" }>): void {
     const known = this.#replicas.get(node);
-    if (known === undefined ? !this.#lines.inherited(node, holdMs) : known.toldBy !== from) return;
+    if (known === undefined ? !this.#lines.inherited(node, holdMs) : !known.isBehind && known.toldBy !== from) return;
     const replica = known ?? this.#add(node);
     replica.isHeld = true;
     replica.isBehind = false;
     replica.toldBy = from;
     this.#apply(node, replica, { changes, repaired: true });
-  }
-
-  #answered(from: string, peers: readonly string[]): void {
-    this.#lines.synced();
-    this.#opening?.answered(from, peers);
   }
 
   #apply(node: string, { entries }: Replica, applied: Applied | undefined): void {

@@ -106,13 +106,13 @@ export class TestNodes {
     }
   }
 
-  /** Until the promise has settled, with as much time as that takes, up to a second. */
+  /** Until the promise has settled, with as much time as that takes, up to two seconds. */
   async during<T>(promise: Promise<T>): Promise<T> {
     let isDone = false;
     const end = (): void => void (isDone = true);
     promise.then(end, end);
     await settle();
-    for (let i = 0; i < 10 && !isDone; i++) await this.wait(100, 100);
+    for (let i = 0; i < 20 && !isDone; i++) await this.wait(100, 100);
     return promise;
   }
 
@@ -121,7 +121,7 @@ export class TestNodes {
     const peer = node.core.connect(user);
     peer.says({ type: "join", id: "j", room, ...join });
     await settle();
-    for (let i = 0; i < 10 && peer.frames.length === 0; i++) await this.wait(50, 50);
+    for (let i = 0; i < 30 && peer.frames.length === 0; i++) await this.wait(50, 50);
     return peer.joined.has(room) ? peer : undefined;
   }
 }

@@ -59,6 +59,20 @@ describe("a user on several nodes (P-40)", () => {
     expect((await watch(nodes, c)).names).toEqual(["ann", "at c", "bob"]);
   });
 
+  it("stands there too where another node is slow to answer, or has nothing and answers first", async () => {
+    const nodes = new TestNodes();
+    const [a, b, c] = (await nodes.start("a", "b", "c")) as [TestNode, TestNode, TestNode];
+    await nodes.join(a, "ann", "r");
+    a.pause();
+    const joining = [b, c].map((node) => nodes.join(node, `at ${node.name}`, "r", { presence: true }));
+    for (let i = 0; i < 50 && b.clock.monotonic() < 600; i++) await settle();
+    a.resume();
+    for (const peer of await Promise.all(joining)) {
+      const [{ presence } = {}] = peer!.of("joined");
+      expect(presence).toContainEqual({ user: "ann", data: null });
+    }
+  });
+
   it("does not wait for a node that stands still, and hears of it later", async () => {
     const nodes = new TestNodes();
     const [a, b] = (await nodes.start("a", "b")) as [TestNode, TestNode];
@@ -200,6 +214,40 @@ describe("nodes that come and go", () => {
     // Nor is the user brought back by who comes later still.
     const [e] = (await nodes.start("e")) as [TestNode];
     expect((await watch(nodes, e)).names).toEqual(["at a", "at b", "at c", "at d", "at e"]);
+  });
+
+  it("has nobody flap to who joins a node that opened the room while another said goodbye, and was not answered by it", async () => {
+    const { nodes, a, b, c } = await three();
+    (await nodes.join(a, "ann", "r"))!.vanish(graceMs + 2_000);
+    const [d] = (await nodes.start("d")) as [TestNode];
+    // They hear of both, and answer later; `a` hears of nothing any more.
+    for (const node of [b, c]) node.pause();
+    nodes.engine.passes = (_text, to) => to !== a.way;
+    const joining = nodes.join(d, "at d", "r", { presence: true });
+    await settle();
+    await a.leave();
+    for (const node of [b, c]) node.resume();
+    const fresh = new Observer((await joining)!);
+    expect(told([fresh], "ann")).toEqual(["="]);
+    await nodes.join(b, "ann", "r");
+    await nodes.wait(20_000);
+    expect(told([fresh], "ann")).toEqual(["="]);
+  });
+
+  it("has nobody flap on a node that was behind on another when that said goodbye", async () => {
+    const { nodes, a, b, c, seen } = await three();
+    for (const user of ["ann", "bob"]) {
+      nodes.engine.passes = (text, to) => to !== c.way || !text.includes("ann");
+      (await nodes.join(a, user, "r"))!.vanish(graceMs + 2_000);
+    }
+    await a.leave();
+    nodes.engine.passes = () => true;
+    await nodes.wait(1_000);
+    expect(seen[2]!.hear().names).toEqual(["ann", "at a", "at b", "at c", "bob"]);
+    for (const user of ["ann", "bob"]) await nodes.join(b, user, "r");
+    await nodes.wait(20_000);
+    expect(told(seen.slice(1), "ann").join()).not.toContain("-");
+    expect(seen.slice(1).map((one) => one.names)).toEqual(Array(2).fill(["ann", "at b", "at c", "bob"]));
   });
 
   it("waits for nobody on behalf of a node that went away", async () => {
