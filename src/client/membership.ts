@@ -66,7 +66,8 @@ export function createMembership(name: string, spec: RoomSpec | undefined, optio
     rights: [],
     hasNewData: false,
     get cursor() {
-      return position && formatCursor(position);
+      // Before the first join the app stands where its earlier life did.
+      return position ? formatCursor(position) : wasJoined ? undefined : firstSince;
     },
     wants({ presence }) {
       const isNew = !wantsPresence && !!presence;

@@ -58,6 +58,20 @@ describe("resuming", () => {
     expect(told.find(([event]) => event === "reset")?.[1]).toEqual({ cursor: "e:90", reason: "trimmed" });
   });
 
+  it("a cursor of an earlier life is the position until the first join, for a life that ends before it", async () => {
+    const world = new World();
+    const room = world.client.join("lobby", { since: "e:7" });
+    expect(room.cursor).toBe("e:7");
+    await world.online();
+    await world.admit("lobby", { cursor: "e:90", recovered: false });
+    expect(room.cursor).toBe("e:90");
+    const unkept = new World();
+    const fleeting = unkept.client.join("lobby", { since: "e:7" });
+    await unkept.online();
+    await unkept.admit("lobby", { cursor: undefined, kept: false, recovered: false });
+    expect(fleeting.cursor).toBeUndefined();
+  });
+
   it("a room without a log cannot be resumed, and says so", async () => {
     const unkept = { cursor: undefined, kept: false };
     const { world, room, told } = await inLobby({}, unkept);
