@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { run } from "./steps.mjs";
 
 /** What tests need. `variable` names a program for them, and overrides the search. */
@@ -26,6 +27,12 @@ const programs = [
   { title: "Python", debianPackage: "python3", variable: "PYTHON", names: ["python3"] },
   { title: "faketime", debianPackage: "faketime", variable: "FAKETIME", names: ["faketime"] },
 ];
+
+/** A mirror that fails is asked again, and another apt that is at work is waited for, as after a machine's start. */
+const aptOptions = ["-qq", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"];
+/** No option of apt-get waits for another one that fetches the lists of packages. */
+const mostUpdates = 5;
+const betweenUpdatesMs = 10_000;
 
 /** Where Debian puts servers, which is not on every user's PATH. */
 const furtherDirectories = ["/usr/sbin", "/usr/local/sbin"];
@@ -63,8 +70,11 @@ async function install(missing) {
   console.log(`Installing ${packages.join(", ")} (apt-get) …`);
   // RUNLEVEL: the packages of servers start them, where nobody says that this is no time for it.
   const env = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-  await run("apt-get", ["update", "-qq"], env);
-  await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages], env);
+  const apt = (...words) => run("apt-get", [...aptOptions, ...words], env);
+  const add = ["install", "-y", "--no-install-recommends"];
+  for (let tries = 1; (await apt("update")) !== 0 && tries < mostUpdates; tries++) await wait(betweenUpdatesMs);
+  // One that this release does not have must not keep the others away.
+  if ((await apt(...add, ...packages)) !== 0) for (const name of packages) await apt(...add, name);
   for (const program of missing) {
     if (search(program) === undefined)
       console.error(`${program.title} could not be installed; see apt-get's words above.`);
