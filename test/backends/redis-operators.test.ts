@@ -3,7 +3,7 @@ import { redis } from "../../src/backends/redis/index.ts";
 import { parseUrl, resolveOptions } from "../../src/backends/redis/options.ts";
 import { checkFit } from "../../src/backends/redis/term.ts";
 import { entryOf, keyOf, roomOf } from "../../src/testing/backend/tools.ts";
-import { freePort } from "../support/engines/processes.ts";
+import { freePort } from "../support/ports.ts";
 import { type RedisServer, startRedis, until } from "../support/engines/redis.ts";
 import { RedisNodes } from "../support/redis-nodes.ts";
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RedisBackendOptions, redis } from "../../src/backends/redis/index.ts";
 import { roomOf } from "../../src/testing/backend/tools.ts";
 import { type Certificates, makeCertificates } from "../support/engines/certificates.ts";
-import { freePort } from "../support/engines/processes.ts";
+import { freePort } from "../support/ports.ts";
 import { type RedisServer, startRedis } from "../support/engines/redis.ts";
 
 const room = roomOf("room", { messages: 100, ms: 3_600_000 });

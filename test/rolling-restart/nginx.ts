@@ -7,7 +7,8 @@ import { configuration, findProgram, kindOf, shippedTimes } from "../deploy/supp
 import { killProgram, temporaryDirectory } from "../support/engines/processes.ts";
 import { http } from "../support/http.ts";
 import type { Address } from "../support/no-loss/connection.ts";
-import { freePort, type TestServer } from "../support/server.ts";
+import { freePort } from "../support/ports.ts";
+import type { TestServer } from "../support/server.ts";
 
 const startWithinMs = 10_000;
 

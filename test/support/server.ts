@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { http } from "./http.ts";
+import { freePort } from "./ports.ts";
 import { testSecret } from "./token.ts";
 
 /** The command that is judged; `FANFARE_BIN` names another build of it. */
@@ -126,14 +126,4 @@ export async function startServer(args: readonly string[] = []): Promise<TestSer
 /** For `afterAll`: ends the process at once, whatever state it is in. */
 export async function endServer(server: TestServer | undefined): Promise<void> {
   if (server?.alive === true) await server.kill();
-}
-
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  probe.close();
-  await once(probe, "close");
-  return address.port;
 }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort, TestServer } from "../support/server.ts";
+import { freePort } from "../support/ports.ts";
+import { TestServer } from "../support/server.ts";
 import { Link, type Mangle } from "./link.ts";
 import type { Recorder } from "./records.ts";
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Certificates, makeCertificates } from "../support/engines/certificates.ts";
 import { startNats } from "../support/engines/nats.ts";
-import { freePort } from "../support/engines/processes.ts";
+import { freePort } from "../support/ports.ts";
 import { startRedis } from "../support/engines/redis.ts";
 import { http } from "../support/http.ts";
 import { endServer, TestServer } from "../support/server.ts";

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { http } from "../../support/http.ts";
-import { freePort, TestServer } from "../../support/server.ts";
+import { freePort } from "../../support/ports.ts";
+import { TestServer } from "../../support/server.ts";
 import {
   configuration,
   findProgram,

@@ -1,9 +1,8 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { createServer, connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { connect as dial } from "@nats-io/transport-node";
+import type { ChildProcess } from "node:child_process";
+import { cpSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { connect } from "@nats-io/transport-node";
+import { freePort } from "../ports.ts";
+import { killProgram, programOf, startProgram, temporaryDirectory } from "./processes.ts";
 
 /** One nats-server of a test's own, on loopback. */
 export interface NatsServer {
@@ -36,7 +35,7 @@ export async function startNats({
   flags = [],
 }: { jetstream?: boolean; port?: number; flags?: readonly string[] } = {}): Promise<NatsServer> {
   const own = port ?? (await freePort());
-  const directory = mkdtempSync(join(tmpdir(), "fanfare-nats-"));
+  const directory = temporaryDirectory("nats").path;
   return started(own, directory, [...(jetstream ? ["-js", "-sd", directory] : []), ...flags]);
 }
 
@@ -47,7 +46,7 @@ export async function startNatsCluster(count = 3): Promise<NatsCluster> {
   const all = routes.map((port) => `nats://127.0.0.1:${port}`).join(",");
   const servers = await Promise.all(
     ports.map((port, i) => {
-      const directory = mkdtempSync(join(tmpdir(), "fanfare-nats-"));
+      const directory = temporaryDirectory("nats").path;
       const cluster = ["--cluster_name", "test", "--cluster", `nats://127.0.0.1:${routes[i]}`, "--routes", all];
       return started(port, directory, ["-js", "-sd", directory, "--name", `n${i}`, ...cluster], true);
     }),
@@ -70,12 +69,14 @@ async function started(
   flags: readonly string[],
   hasCopies = false,
 ): Promise<NatsServer> {
-  const start = (): Promise<ChildProcess> => run(["-a", "127.0.0.1", "-p", String(port), ...flags], port);
+  const words = ["-a", "127.0.0.1", "-p", String(port), ...flags];
+  const start = (): Promise<ChildProcess> =>
+    startProgram(programOf("NATS_SERVER", "nats-server"), words, /Server is ready/);
   let child = await start();
   const server: NatsServer = {
     port,
     url: `nats://127.0.0.1:${port}`,
-    kill: () => killed(child),
+    kill: () => killProgram(child),
     pause() {
       child.kill("SIGSTOP");
       // On a busy machine it goes on for a moment.
@@ -90,8 +91,8 @@ async function started(
       });
     },
     async backup() {
-      await killed(child);
-      const copy = mkdtempSync(join(tmpdir(), "fanfare-nats-"));
+      await killProgram(child);
+      const copy = temporaryDirectory("nats").path;
       cpSync(directory, copy, { recursive: true });
       child = await start();
       return {
@@ -102,57 +103,16 @@ async function started(
       };
     },
     async stop() {
-      await killed(child);
+      await killProgram(child);
       rmSync(directory, { recursive: true, force: true });
     },
   };
   return server;
 }
 
-async function run(flags: readonly string[], port: number): Promise<ChildProcess> {
-  const child = spawn(program(), flags, { stdio: ["ignore", "ignore", "pipe"] });
-  let words = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (words = (words + text).slice(-4_000)));
-  for (let attempt = 0; attempt < 400; attempt++) {
-    if (child.exitCode !== null) throw new Error(`nats-server ended with ${child.exitCode}: ${words}`);
-    if (await takesConnections(port)) return child;
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-  child.kill("SIGKILL");
-  throw new Error(`nats-server takes no connections: ${words}`);
-}
-
-function program(): string {
-  const named = process.env["NATS_SERVER"];
-  const path = [named ?? "", "/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"].find(
-    existsSync,
-  );
-  if (path === undefined)
-    throw new Error("these tests need nats-server: install it (Debian: nats-server), or set NATS_SERVER");
-  return path;
-}
-
-function takesConnections(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    socket.once("data", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
-}
-
-async function killed(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGKILL");
-  await gone;
-}
-
 /** Resolves when a stream of so many copies can be made. */
 async function whole(port: number, replicas: number): Promise<void> {
-  const connection = await dial({ servers: `127.0.0.1:${port}` });
+  const connection = await connect({ servers: `127.0.0.1:${port}` });
   const stream = { name: "whole", subjects: ["whole"], num_replicas: replicas, storage: "memory" };
   for (let attempt = 0; attempt < 40; attempt++) {
     const made = await connection
@@ -165,13 +125,4 @@ async function whole(port: number, replicas: number): Promise<void> {
     return;
   }
   throw new Error("the NATS cluster does not become whole");
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

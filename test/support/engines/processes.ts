@@ -1,25 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** Where an engine's program is: named by the environment (see scripts/programs.mjs), or found on the PATH. */
 export function programOf(variable: string, fallback: string): string {
   return process.env[variable] ?? fallback;
-}
-
-/** A port of this machine that nobody listens on now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error()),
-      );
-    });
-  });
 }
 
 /** A directory that `remove` takes away again. */
@@ -32,6 +18,9 @@ export function temporaryDirectory(name: string): { readonly path: string; remov
 const running = new Set<ChildProcess>();
 let isWatching = false;
 
+/** Where Debian puts servers, which is not on every user's PATH. */
+const path = `${process.env["PATH"] ?? ""}:/usr/sbin:/usr/local/sbin`;
+
 /**
  * Starts a program and waits until it writes `ready`. Rejects with all that it wrote where it ends before that, or with
  * what to install where it is not there.
@@ -39,7 +28,7 @@ let isWatching = false;
 export async function startProgram(program: string, args: readonly string[], ready: RegExp): Promise<ChildProcess> {
   if (!isWatching) process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
   isWatching = true;
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, PATH: path } });
   running.add(child);
   child.once("exit", () => running.delete(child));
   let output = "";

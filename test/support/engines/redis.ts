@@ -2,7 +2,8 @@ import type { ChildProcess } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { freePort, killProgram, programOf, startProgram, temporaryDirectory } from "./processes.ts";
+import { freePort } from "../ports.ts";
+import { killProgram, programOf, startProgram, temporaryDirectory } from "./processes.ts";
 
 export interface RedisOptions {
   /** Keeps an append-only file, flushed at every write. */
