@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { RoomRef } from "../backends/backend.ts";
 import {
   compilePattern,
   slowPolicies,
@@ -89,6 +90,11 @@ function keepOf(pattern: string, { keep: own }: RoomSpec, keep: Keep | undefined
 function slowPolicy(pattern: string, { slow = "disconnect" }: RoomSpec): SlowPolicy {
   if (slowPolicies.includes(slow)) return slow;
   throw new TypeError(`room pattern ${pattern}: slow is one of ${slowPolicies.join(", ")}, got ${slow}`);
+}
+
+/** A room as backends know it. One that keeps no log is never appended to. */
+export function refOf(room: string, { keep }: Pick<RoomKind, "keep">): RoomRef {
+  return { name: room, keep: keep === false ? { messages: 0, ms: 0 } : keep };
 }
 
 /** The schema of an event, or undefined where any data will do. Throws `unknown_event` where the event is not listed. */

@@ -12,7 +12,7 @@ import { decodeJson, encodeJson, encodeKept, encodeSignal } from "../protocol/en
 import type { KeptMessage, Member } from "../protocol/frames.ts";
 import { isRoomName } from "../protocol/names.ts";
 import { maxHistoryPage } from "../protocol/limits.ts";
-import type { RoomKind } from "./catalog.ts";
+import { refOf, type RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
 import type { Operations } from "./cluster/operations.ts";
 import type { Connected } from "./connected.ts";
@@ -26,7 +26,7 @@ import {
   type FollowOptions,
 } from "./endpoints/follow.ts";
 import type { EndpointSocket } from "./endpoints/socket.ts";
-import { refOf, type Published, type Submitted } from "./publisher.ts";
+import type { Published, Submitted } from "./publisher.ts";
 import { Refused } from "./refused.ts";
 import type { RequestContext } from "./requester.ts";
 import { messageFacts, tracedPublish } from "./traced.ts";

@@ -4,11 +4,11 @@ import { formatCursor } from "../protocol/cursor.ts";
 import { decodeJson, encodeBody, encodeJson, encodeSignal, encodeUnkept, messagePrefix } from "../protocol/encode.ts";
 import type { Json } from "../protocol/json.ts";
 import { isName, isToken, maxUserBytes } from "../protocol/names.ts";
-import { schemaOf, validate, type RoomKind } from "./catalog.ts";
+import { refOf, schemaOf, validate, type RoomKind } from "./catalog.ts";
 import type { Clock } from "./clock.ts";
 import type { Handled } from "./handlers.ts";
 import type { Limits } from "./options.ts";
-import { Counts } from "./metrics/counts.ts";
+import type { Counts } from "./metrics/counts.ts";
 import { Once } from "./once.ts";
 import { Refused } from "./refused.ts";
 import { encodeRelay } from "./relay.ts";
@@ -51,7 +51,6 @@ export class Publisher {
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #limits: Pick<Limits, "dedupeMs" | "outboxBytes">;
-
   readonly #counts: Counts;
   readonly #once: Once;
   readonly #tracing: Tracing | undefined;
@@ -60,14 +59,14 @@ export class Publisher {
     backend: Backend,
     clock: Clock,
     limits: Pick<Limits, "dedupeMs" | "outboxBytes">,
-    counts: Counts = new Counts(),
+    counts: Counts,
     tracing?: Tracing,
   ) {
-    this.#tracing = tracing;
-    this.#counts = counts;
     this.#backend = backend;
     this.#clock = clock;
     this.#limits = limits;
+    this.#counts = counts;
+    this.#tracing = tracing;
     this.#once = new Once(backend, clock.monotonic);
   }
 
@@ -185,10 +184,6 @@ type Left = Pick<KeyFacts, "fingerprint" | "resultJson"> & { readonly epoch?: st
 function duplicateOf({ epoch, offset, resultJson }: Left): Published {
   const place = epoch === undefined || offset === undefined ? {} : { offset, cursor: formatCursor({ epoch, offset }) };
   return { ...place, duplicate: true, ...(resultJson !== undefined && { result: decodeJson(resultJson) }) };
-}
-
-export function refOf(room: string, kind: RoomKind): RoomRef {
-  return { name: room, keep: kind.keep === false ? { messages: 0, ms: 0 } : kind.keep };
 }
 
 function published(done: Appended, result: Json | undefined): Published {

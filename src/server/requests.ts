@@ -1,10 +1,10 @@
 import type { HistoryRequest, PresenceRequest, PublishFrame, Right, SignalRequest } from "../protocol/frames.ts";
 import { accessTo, forbidden, type Access } from "./access.ts";
 import type { Identity } from "./auth/identity.ts";
-import { checkPresence, type RoomKind } from "./catalog.ts";
+import { checkPresence, refOf, type RoomKind } from "./catalog.ts";
 import { readPage } from "./history.ts";
 import { Joins } from "./joins.ts";
-import { refOf, type Submitted } from "./publisher.ts";
+import type { Submitted } from "./publisher.ts";
 import { Refused } from "./refused.ts";
 import { factsOf, who, type RequestContext, type Requester } from "./requester.ts";
 import type { Room } from "./room.ts";

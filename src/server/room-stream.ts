@@ -2,7 +2,7 @@ import type { Backend, Jump, LogEntry, LogState, RoomRef } from "../backends/bac
 import { formatCursor } from "../protocol/cursor.ts";
 import { encodeFrame, encodeMessage, messagePrefix } from "../protocol/encode.ts";
 import { Broadcast } from "./broadcast.ts";
-import type { RoomKind } from "./catalog.ts";
+import { refOf, type RoomKind } from "./catalog.ts";
 import type { Counts } from "./metrics/counts.ts";
 import type { Peer } from "./peer.ts";
 import { Replay, type Replayed } from "./replay.ts";
@@ -39,7 +39,7 @@ export class RoomStream implements Replayed, SlowRoom {
   constructor(name: string, { keep, slow }: RoomKind, { backend, turn, counts }: RoomStreamContext) {
     this.name = name;
     this.kept = keep !== false;
-    this.ref = { name, keep: keep === false ? { messages: 0, ms: 0 } : keep };
+    this.ref = refOf(name, { keep });
     this.#backend = backend;
     this.#counts = counts;
     this.#prefix = messagePrefix(name);

@@ -39,8 +39,8 @@ const fullBelowBytes = 1024 * 1024;
  * The log in files of this machine. A message that was acknowledged outlives `kill -9` and the loss of power: each commit
  * is flushed to the disk before anybody hears of it, and all that comes in meanwhile shares the next flush.
  *
- * Refuses to open where several workers share the load, where another process has the directory, and where the files are
- * not what this wrote. A full disk makes appends fail with BackendUnavailable until there is space again.
+ * Refuses to open where another process has the directory, and where the files are not what this wrote. A full disk
+ * makes appends fail with BackendUnavailable until there is space again.
  */
 export function lmdb(options: LmdbOptions): Backend {
   return new LmdbBackend(resolve(options.directory));

@@ -23,7 +23,7 @@ const roomsASweep = 2_000;
 
 /**
  * Keeps everything in this process and loses it when the process ends: clients then find another epoch and load their
- * state anew. Refuses to open where several workers share the load.
+ * state anew.
  */
 export function memory(): Backend {
   return new MemoryBackend();
