@@ -76,6 +76,7 @@ export interface Backend {
   take(key: string): Promise<string | undefined>;
 }
 
+/** What a backend guarantees. A hub refuses options that promise more. */
 export interface BackendPromises {
   /** What a message, once acknowledged, outlives. */
   readonly survives: "nothing" | "process" | "machine";

@@ -12,6 +12,7 @@ export interface WebSocketLike {
   terminate?(): void;
 }
 
+/** A class of them, as the global `WebSocket` is. */
 export type WebSocketClass = new (url: string, protocols: string[]) => WebSocketLike;
 
 /** Every duration of the client, in milliseconds. */

@@ -24,6 +24,7 @@ export type OpenContract = typeof openContract;
 /** A token, or how to get one: asked again for each attempt to connect and for each renewal. */
 export type TokenSource = string | (() => string | Promise<string>);
 
+/** What `createClient` takes. Only `url` is needed. */
 export interface ClientOptions<C extends Contract = OpenContract> {
   /** The server's socket: `wss://example.com/ws`. `http(s):` becomes `ws(s):`. In a browser, a path is enough. */
   readonly url: string;
@@ -79,6 +80,7 @@ export type ClientStatus =
   | { readonly state: "offline"; readonly cause: Cause }
   | { readonly state: "stopped"; readonly cause: Cause };
 
+/** What a client tells, by event. */
 export interface ClientEvents {
   status: ClientStatus;
   /** What has no other place to be told: an app's listener that threw, an error frame of no room, a token that failed. */
@@ -87,6 +89,7 @@ export interface ClientEvents {
   signal: AnySignal;
 }
 
+/** A signal, whatever its data. */
 export interface AnySignal {
   readonly event: string;
   readonly data: unknown;
@@ -117,6 +120,7 @@ export interface Client<C extends Contract = OpenContract> {
   join<N extends RoomNameOf<C>>(name: N, options?: JoinOptions<SpecOf<C, N>>): Room<SpecOf<C, N>>;
 }
 
+/** What is asked for in a room. */
 export interface JoinOptions<S = unknown> {
   /** Be told who is in the room: `room.presence` and the `presence` event. */
   readonly presence?: boolean;
@@ -177,6 +181,7 @@ export interface Room<S = unknown> {
   leave(): void;
 }
 
+/** How a message is published. */
 export interface PublishOptions {
   /** false: this connection is not sent the message back. */
   readonly echo?: boolean;
@@ -187,6 +192,7 @@ export interface PublishOptions {
 /** The outcome, and the key that the message will carry, so that an app can show it before it is kept. */
 export type Publishing<T> = Promise<T> & { readonly key: string };
 
+/** Where a message stands in the log, and what its handler answered. */
 export interface Kept<S = unknown> {
   readonly offset: OffsetOf<S>;
   readonly cursor: CursorOf<S>;
@@ -200,12 +206,14 @@ export interface Kept<S = unknown> {
 export type MessageOf<S = unknown> = OneOf<EventsOf<S>, MessageFacts<S>>;
 /** A message as a page of history has it. */
 export type PastMessageOf<S = unknown> = OneOf<EventsOf<S>, Omit<MessageFacts<S>, "replay">>;
+/** A signal with its data typed by its event. */
 export type SignalOf<S = unknown> = OneOf<SignalsOf<S>, Omit<AnySignal, "event" | "data">>;
 
 type OneOf<T extends Schemas, Facts> = {
   [E in EventNameOf<T>]: { readonly event: E; readonly data: OutputOf<T, E> } & Facts;
 }[EventNameOf<T>];
 
+/** What a message tells beside its event and data. */
 export interface MessageFacts<S = unknown> {
   readonly offset: OffsetOf<S>;
   /** The publisher; absent on the server's own. */
@@ -218,6 +226,7 @@ export interface MessageFacts<S = unknown> {
   readonly replay: boolean;
 }
 
+/** A piece of a room's past. */
 export interface HistoryPage<S = unknown> {
   readonly messages: readonly PastMessageOf<S>[];
   /** The head of the log when the page was read. */
@@ -226,11 +235,13 @@ export interface HistoryPage<S = unknown> {
   readonly more: boolean;
 }
 
+/** A member as others see it. */
 export interface MemberOf<S = unknown> {
   readonly user: string;
   readonly data: PresenceOf<S>;
 }
 
+/** What a room tells, by event. */
 export interface RoomEvents<S = unknown> {
   message: MessageOf<S>;
   signal: SignalOf<S>;
@@ -246,6 +257,7 @@ export interface RoomEvents<S = unknown> {
   error: FanfareError;
 }
 
+/** Who came, went and changed; `room.presence` has it already. */
 export interface PresenceChange<S = unknown> {
   readonly joined: readonly MemberOf<S>[];
   /** Users. */
@@ -259,6 +271,7 @@ export interface PresenceChange<S = unknown> {
   readonly members: number;
 }
 
+/** The room is joined, for the first time or again. */
 export interface Joined {
   /** Absent in a room without a log. */
   readonly cursor?: string;
@@ -290,6 +303,7 @@ export interface Reset {
   readonly reason: "epoch" | "trimmed" | "unkept";
 }
 
+/** Why a room was left that this app did not leave. */
 export interface Left {
   /** `removed`: by an operator. An error's code: the join, or the right to stay, was refused. */
   readonly reason: "removed" | FanfareError["code"];

@@ -7,6 +7,7 @@ import type { ApiHub } from "./api/route.ts";
 import { logFailure, toHttpError } from "./errors.ts";
 import { nodeRequest } from "./request.ts";
 
+/** What `httpApi` takes. */
 export interface HttpApiOptions extends ApiOptions {
   /** Further calls, asked after the hub's own. */
   readonly extra?: readonly Operation[];

@@ -14,12 +14,14 @@ export interface AnyHub extends Omit<Hub, "room" | "user" | "on"> {
   user(name: string): AnyUserHandle;
 }
 
+/** A room of any hub: see `RoomHandle`. */
 export interface AnyRoomHandle extends Omit<RoomHandle<Contract, string>, "publish" | "signal" | "follow"> {
   publish(event: string, data: unknown, options?: ServerPublishOptions): Promise<Published>;
   signal(event: string, data: unknown, options?: Omit<ServerPublishOptions, "key">): Promise<void>;
   follow(socket: EndpointSocket, options: FollowOptions): Promise<Following>;
 }
 
+/** A user of any hub: see `UserHandle`. */
 export interface AnyUserHandle extends Omit<UserHandle<Contract>, "publish"> {
   publish(event: string, data: unknown, options?: ServerPublishOptions): Promise<Published>;
 }

@@ -24,11 +24,13 @@ export interface RequestContext<Params> {
   readonly signal: AbortSignal;
 }
 
+/** Who wants to enter, and with what presence data. */
 export interface JoinContext<Params, Presence> extends RequestContext<Params> {
   /** The member's presence data; undefined where none was given. */
   readonly data: Presence | undefined;
 }
 
+/** A member's message before it is kept. */
 export interface MessageContext<Params, Event extends string, Data> extends RequestContext<Params> {
   readonly event: Event;
   readonly data: Data;
@@ -69,6 +71,7 @@ export interface RoomHandlers<
   readonly publish?: EventHandlers<Params, E>;
 }
 
+/** The handlers of one pattern, typed by what the contract says of it. */
 export type HandlersFor<C extends Contract, P extends PatternOf<C>> = RoomHandlers<
   ParamsOf<P>,
   EventsOf<C[P]>,

@@ -36,6 +36,7 @@ export interface HandleContext extends RequestContext, FollowContext {
   readonly operations: Operations;
 }
 
+/** What the app may say of what it sends, beside event and data. */
 export interface ServerPublishOptions {
   /** The user it is from; absent: the server's own. */
   readonly from?: string;

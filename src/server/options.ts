@@ -34,6 +34,7 @@ export interface Limits {
   readonly handlerMs: number;
 }
 
+/** The limits where nothing else is said. */
 export const defaultLimits: Limits = {
   messageBytes: 65_536,
   rooms: 100,
@@ -65,6 +66,7 @@ export interface Logger {
   error(facts: object, message: string): void;
 }
 
+/** What `createHub` takes. All of it may be left out. */
 export interface HubOptions<C extends Contract = Contract> {
   /** The rooms. Absent: every room and event, unchecked. */
   readonly rooms?: C;

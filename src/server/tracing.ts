@@ -7,6 +7,7 @@ export interface Tracing {
   start(name: string, facts: SpanFacts): TraceSpan;
 }
 
+/** One piece of work, from its beginning to its end. */
 export interface TraceSpan {
   /** Does work within the span: what is begun there, also later by its promises, is a child of it. */
   run<T>(work: () => T): T;

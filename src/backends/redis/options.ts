@@ -1,5 +1,6 @@
 import type { RedisOptions } from "ioredis";
 
+/** How to reach Redis, and what keys in it are called. */
 export interface RedisBackendOptions {
   /**
    * `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS, or

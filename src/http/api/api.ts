@@ -11,6 +11,7 @@ import { type ApiKey, Callers, idempotencyKey } from "./keys.ts";
 import type { ApiHub, Audience, Route } from "./route.ts";
 import { find, type Found } from "./routes.ts";
 
+/** Who may call, from what pages, and who is told of failures. */
 export interface ApiOptions {
   /** Origins whose pages may call (P-80), as given to the hub. Absent: the server's own. */
   readonly origins?: readonly string[];

@@ -24,6 +24,7 @@ export interface Identity {
 /** Where credentials were found (P-11), or `first` for `auth` before `welcome` (P-14), `renewal` after it (P-17). */
 export type CredentialKind = "ticket" | "bearer" | "subprotocol" | "query" | "cookie" | "first" | "renewal";
 
+/** What somebody brought to show who they are. */
 export interface Credentials {
   readonly kind: CredentialKind;
   readonly token: string;

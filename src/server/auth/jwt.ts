@@ -58,6 +58,7 @@ export function jwt(options: JwtOptions): Authenticate {
   };
 }
 
+/** What a token is to say. */
 export interface SignOptions {
   /** For HS256. */
   readonly secret: string;

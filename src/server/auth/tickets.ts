@@ -8,6 +8,7 @@ const ticketMs = 30_000;
 const ticketBytes = 32;
 const ticketShape = /^[A-Za-z0-9_-]{43}$/;
 
+/** As `POST /v1/tickets` answers (P-16). */
 export interface Ticket {
   readonly ticket: string;
   /** When the ticket itself ends, milliseconds since 1970. */

@@ -9,12 +9,14 @@ import type { Rooms } from "../rooms.ts";
 import type { Answers } from "./asks.ts";
 import type { Cluster } from "./cluster.ts";
 
+/** Which rooms: those that begin with `prefix`, from the name after `after` on; `limit` is 100 where absent. */
 export interface RoomsQuery {
   readonly prefix?: string;
   readonly after?: string;
   readonly limit?: number;
 }
 
+/** Rooms that have members now, by name; `more`: others come after the last of them. */
 export interface RoomsPage {
   readonly rooms: { room: string; members: number }[];
   readonly more: boolean;

@@ -43,6 +43,7 @@ export type FollowedMessage<C extends Contract = Contract, N extends string = st
   EventsOf<SpecOf<C, N>>,
   MessageFacts
 >;
+/** A signal of the room `N`, as `signal` gets it. */
 export type FollowedSignal<C extends Contract = Contract, N extends string = string> = OneOf<
   SignalsOf<SpecOf<C, N>>,
   FollowedFacts
@@ -77,6 +78,7 @@ export interface FollowStart {
   readonly recovered: boolean | undefined;
 }
 
+/** A room that a socket follows. */
 export interface Following extends FollowStart {
   /** Nothing of the room is sent from here on. A socket that ends stops by itself. */
   stop(): void;

@@ -8,6 +8,7 @@ import type { EndpointSocket } from "./socket.ts";
 /** What the app's loop gets: see `EndpointOptions.receive`. */
 export type Receive = "any" | "text" | "binary" | "json" | StandardSchemaV1;
 
+/** A message as the loop gets it, by `receive`. */
 export type MessageOf<R extends Receive> = R extends StandardSchemaV1
   ? StandardSchemaV1.InferOutput<R>
   : R extends "text"
@@ -21,6 +22,7 @@ export type MessageOf<R extends Receive> = R extends StandardSchemaV1
 /** Who is let in: see `EndpointOptions.authenticate`. */
 export type Who = true | "optional" | "first" | false;
 
+/** The name of the user, where `authenticate` lets nobody in without one. */
 export type UserOf<W extends Who> = W extends true ? string : string | undefined;
 
 /** A message that is not what the endpoint takes. */
@@ -60,6 +62,7 @@ export type EndpointHandler<Path extends string, R extends Receive, W extends Wh
   context: EndpointContext<Path, R, W>,
 ) => void | Promise<void>;
 
+/** Who is let in at an endpoint, and what its loop gets. */
 export interface EndpointOptions<Path extends string = string, R extends Receive = Receive, W extends Who = Who> {
   /**
    * Who is let in. `true`: users by the hub's own ways (P-11: ticket, header, subprotocol, query, cookie; or anonymous
