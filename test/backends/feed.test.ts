@@ -74,6 +74,23 @@ describe("a feed tells each message once and in order", () => {
     expect(told.at(-1)).toBe("e");
   });
 
+  it("naming the one before it, also where an engine of which that was deleted does not know it any more", async () => {
+    const heard: LogEntry[] = [];
+    await feeds.subscribe(room, { appended: (entry) => void heard.push(entry), relayed: () => undefined });
+    appendAndPush("a");
+    engine.head = 6;
+    push({ ...engine.append("b"), prev: 1 });
+    engine.trim(2);
+    engine.head = 8;
+    push({ ...engine.append("c"), prev: 0 });
+    await settle();
+    expect(heard.map(({ offset, prev = offset - 1 }) => [offset, prev])).toEqual([
+      [1, 0],
+      [7, 1],
+      [9, 7],
+    ]);
+  });
+
   it("where a thousand are missing, page by page", async () => {
     const { told } = await listen();
     const all = Array.from({ length: 1_000 }, (_, i) => engine.append(String(i)).body);

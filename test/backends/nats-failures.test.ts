@@ -174,6 +174,41 @@ describe("when NATS fails", () => {
     expect(await b.state(room)).toMatchObject({ epoch: onA.jumps[0]?.epoch, trimmed: 0 });
   }, 20_000);
 
+  it("with all of it purged by hand: another epoch, for those who are there and those who come later", async () => {
+    const options = { servers: server.url, prefix: newPrefix() };
+    const node = await opened(options);
+    const seen = await told(node, room);
+    for (const i of [1, 2]) await node.append(room, entry(`old ${i}`));
+    for (const round of [1, 2]) {
+      await jetstream(server.url, `STREAM.PURGE.${options.prefix}-log`);
+      await seen.until(({ jumps }) => jumps.length === round);
+      const later = await opened(options);
+      const appended = await later.append(room, entry(`new ${round}`));
+      await seen.until(({ words }) => words.includes(`new ${round}`));
+      expect(appended).toMatchObject({ kind: "kept", epoch: seen.jumps.at(-1)?.epoch });
+      expect((await later.read(room, 0, 10)).map(({ body }) => body)).toEqual([`new ${round}`]);
+    }
+    expect(seen.words).toEqual(["old 1", "old 2", "jump epoch", "new 1", "jump epoch", "new 2"]);
+    expect(brokenLinks(seen)).toEqual([]);
+  }, 40_000);
+
+  it("with a room purged by hand in mid-traffic: the next message follows what its listeners were told", async () => {
+    const options = { servers: server.url, prefix: newPrefix() };
+    const [a, b] = await Promise.all([opened(options), opened(options)]);
+    const seen = await Promise.all([told(a, room), told(b, room)]);
+    for (const i of [1, 2]) await a.append(room, entry(`old ${i}`));
+    const info = await jetstream(server.url, `STREAM.INFO.${options.prefix}-log`);
+    const [subjects = ""] = (info["config"] as { subjects: string[] }).subjects;
+    const filter = subjects.replace("*", Buffer.from(room.name).toString("base64url"));
+    await jetstream(server.url, `STREAM.PURGE.${options.prefix}-log`, { filter });
+    for (const i of [1, 2]) await b.append(room, entry(`new ${i}`));
+    await Promise.all(seen.map((each) => each.until(({ words }) => words.includes("new 2"))));
+    for (const each of seen) {
+      expect(each.words).toEqual(["old 1", "old 2", "new 1", "new 2"]);
+      expect(brokenLinks(each)).toEqual([]);
+    }
+  }, 20_000);
+
   it("with its stream deleted again and again: one new epoch each time, and what is acknowledged after it stays", async () => {
     const own = await startNats();
     try {

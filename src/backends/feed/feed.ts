@@ -190,8 +190,11 @@ export class Feed implements FeedView {
 
   /** The position moves first: a listener that publishes may be back here before its call ends. */
   #tell(entry: LogEntry): void {
-    this.#position = { epoch: this.#position?.epoch ?? "", offset: entry.offset };
-    this.listeners.appended(entry, this.#told);
+    const { epoch, offset } = this.#position ?? { epoch: "", offset: 0 };
+    this.#position = { epoch, offset: entry.offset };
+    // The one before it was told, and an engine of which it was deleted by hand does not know it any more.
+    const told = before(entry) < offset ? { ...entry, prev: offset } : entry;
+    this.listeners.appended(told, this.#told);
   }
 
   #jumpTo(epoch: string, offset: number, reason: "trimmed" | "epoch"): void {

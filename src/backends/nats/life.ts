@@ -1,8 +1,10 @@
+import { headers } from "@nats-io/transport-node";
 import { type BackendContext, BackendUnavailable } from "../backend.ts";
 import { newEpoch } from "../epoch.ts";
 import type { Api } from "./api.ts";
 import type { EngineClock } from "./clock.ts";
 import type { Names } from "./names.ts";
+import { idName } from "./record.ts";
 import type { Streams } from "./streams.ts";
 
 /** One life of the stream that holds the logs. Where it went back, the next life says up to where it took over the last. */
@@ -30,6 +32,8 @@ interface Parts {
 const doubtMs = [100, 300, 600];
 /** Names of earlier lives that are remembered. */
 const mostOver = 1_000;
+/** How often all may be purged by hand within the time for which ids are known. */
+const mostWrites = 10;
 
 /**
  * Knows the life of the stream: a record in the stream itself, so that it is gone when the stream is; written anew when
@@ -145,15 +149,22 @@ export class Life {
 
   /** Two nodes may write at once: the first one's word holds for both. */
   async #write(life: StreamLife, last = this.#recordSeq): Promise<void> {
-    const ack = await this.#api.publishAfter(last, this.#names.life, JSON.stringify(life));
-    if (ack.kind === "kept") {
-      this.#recordSeq = ack.seq;
-      this.#current = life;
+    for (let attempt = 0; attempt < mostWrites; attempt++) {
+      const all = headers();
+      // A record that was purged by hand is gone, but its id is still known: the next one has another, with all nodes.
+      all.set(idName, `${this.#names.life}.${last}.${attempt}`);
+      const ack = await this.#api.publishAfter(last, this.#names.life, JSON.stringify(life), all);
+      if (ack.kind === "kept") {
+        this.#recordSeq = ack.seq;
+        this.#current = life;
+        return;
+      }
+      const stored = await this.#api.last(this.#names.log, this.#names.life);
+      if (stored === undefined) continue;
+      this.#recordSeq = stored.seq;
+      this.#current = JSON.parse(stored.text) as StreamLife;
       return;
     }
-    const stored = await this.#api.last(this.#names.log, this.#names.life);
-    if (stored === undefined) throw new BackendUnavailable("the stream changes while it is looked at");
-    this.#recordSeq = stored.seq;
-    this.#current = JSON.parse(stored.text) as StreamLife;
+    throw new BackendUnavailable("the stream changes while it is looked at");
   }
 }
