@@ -115,7 +115,13 @@ export function idOf(message: JsonObject): string {
 }
 
 /** Waits until nothing is left anywhere, or the time is over; the last counts are recorded. */
-export async function leftOvers(world: World, nodes: readonly Named[], engine: Engine, graceMs: number): Promise<void> {
+export async function leftOvers(
+  world: World,
+  nodes: readonly Named[],
+  rooms: readonly string[],
+  engine: Engine,
+  graceMs: number,
+): Promise<void> {
   const untilMs = world.recorder.now() + graceMs + leftWithinMs;
   for (;;) {
     const counts = await Promise.all(nodes.map((node) => countsOf(world, node.name)));
@@ -127,7 +133,7 @@ export async function leftOvers(world: World, nodes: readonly Named[], engine: E
     nodes.forEach(({ name }, i) => world.recorder.add({ kind: "left", source: name, counts: counts[i] ?? {} }));
     break;
   }
-  const counts = await engine.left?.();
+  const counts = await engine.left?.(rooms);
   if (counts !== undefined) world.recorder.add({ kind: "left", source: "engine", counts });
 }
 

@@ -130,7 +130,7 @@ class Run {
     await finalReads(this.#world(), this.#nodes, rooms, this.#started(this.#engine));
     await cast.end();
     this.recorder.add({ kind: "mark", mark: "gone" });
-    await leftOvers(this.#world(), this.#nodes, this.#started(this.#engine), graceMs);
+    await leftOvers(this.#world(), this.#nodes, rooms, this.#started(this.#engine), graceMs);
   }
 
   async end(): Promise<void> {

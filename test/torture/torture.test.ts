@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { check } from "./check/index.ts";
 import type { FaultName } from "./faults/schedule.ts";
 import { buggyClient, type ClientBug } from "./planted/client.ts";
-import { planted, unrevoking, type FrameBug } from "./planted/frames.ts";
+import { planted, unheeding, unrevoking, type FrameBug } from "./planted/frames.ts";
 import { torture, type TortureOptions } from "./run.ts";
 import { summarise } from "./summary.ts";
 import { showViolations } from "./witness.ts";
@@ -80,6 +80,10 @@ describe("a server with a bug", { timeout: 60_000 }, () => {
 
   it("that lets the revoked in breaks invariant 11", async () => {
     expect(await broken({ mangle: unrevoking, faults: ["revoke"] })).toContain(11);
+  });
+
+  it("that goes on delivering to the revoked breaks invariant 11", async () => {
+    expect(await broken({ mangle: unheeding, faults: ["revoke"] })).toContain(11);
   });
 
   it("is what these runs find: without a bug, they find nothing", async () => {

@@ -23,6 +23,18 @@ describe("the checker, where nothing is wrong behind our client, says nothing of
     expect(verdict(slow.appGets("e:3", "m3").over("e", three))).toEqual([]);
   });
 
+  it("a gap for what a flush took while it was being read, before the new epoch is known", () => {
+    const flushed = (laterMs: number): Tale => {
+      const tale = new Tale(["engine-flush"]).join("ann", "e:0").app("joined", { cursor: "e:0" });
+      tale.publish("m1", "e:1").message("ann/1", 1).fault("engine-flush").wait(laterMs);
+      tale.app("gap", { cursor: "e:1", reason: "trimmed" });
+      tale.got("ann/1", { type: "gap", cursor: "f:0", reason: "epoch" });
+      return tale.app("reset", { cursor: "f:0", reason: "epoch" }).over("f", []);
+    };
+    expect(verdict(flushed(2_000))).toEqual([]);
+    expect(verdict(flushed(20_000))).toEqual(["2: the app of web in room, at e:0, was told of a gap to e:1: trimmed"]);
+  });
+
   it("what an app published: kept, refused, not wanted back, or given up when it closed its client", () => {
     const tale = plain().app("joined", { cursor: "e:3" }).appPublishes("w1", { cursor: "e:4" }, { echo: false });
     for (const who of ["ann/1", "bob/1"]) tale.message(who, 4, "w1").message(who, 5, "w3");

@@ -1,10 +1,14 @@
 import type { App, Kept, Told } from "../records.ts";
 import { readCursor, showCursor, type Cursor } from "./cursor.ts";
+import { wasTouched } from "./faults.ts";
 import { groupBy } from "./group.ts";
 import { between, isOwnUnechoed, knownLogs } from "./known.ts";
 import type { Sight, Story } from "./story.ts";
 import { mayBeResumed } from "./streams.ts";
 import { violation, type Violation } from "./violation.ts";
+
+/** A log that is lost is found out by the comparison of heads, on a busy machine a little later. */
+const foundWithinMs = 10_000;
 
 /** All that each app was told of each room. */
 function appRooms({ records }: Story): App[][] {
@@ -100,7 +104,8 @@ class Watch {
     const { actor, room, reason = "" } = record;
     const isForward = to.epoch === from.epoch && to.offset > from.offset;
     // `unknown`: the server left messages out and did not say so (P-32). Nothing is trimmed that `begun` says is kept.
-    const isAnnounced = reason !== "unknown" && (reason !== "trimmed" || !mayBeResumed(from, to, this.#keepMessages));
+    const isTrimmed = !mayBeResumed(from, to, this.#keepMessages) || this.#wasTaken(record, to);
+    const isAnnounced = reason !== "unknown" && (reason !== "trimmed" || isTrimmed);
     if (isForward && isAnnounced) return undefined;
     const text = `the app of ${actor} in ${room}, at ${showCursor(from)}, was told of a gap to ${showCursor(to)}: ${reason}`;
     return violation(2, text, last, record);
@@ -118,6 +123,14 @@ class Watch {
     if (isNew || isTrimmed) return undefined;
     const text = `the app of ${actor} in ${room} was told to begin anew at ${showCursor(to)} for no reason: ${reason}`;
     return violation(7, text, last, record);
+  }
+
+  /** Whether the log has just been lost: a node that reads it meanwhile finds that out before it knows the new epoch. */
+  #wasTaken({ at, room }: App, { epoch }: Cursor): boolean {
+    const { kept, faults, begun } = this.#story;
+    const isOver = kept.some((log) => log.room === room && log.epoch !== epoch);
+    const time = { node: undefined, fromMs: at - foundWithinMs, toMs: at };
+    return isOver && wasTouched(faults, (fault) => begun.losing.includes(fault), time);
   }
 
   get #keepMessages(): number {

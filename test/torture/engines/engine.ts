@@ -20,8 +20,8 @@ export interface Engine {
   begin(planned: PlannedFault): Promise<() => Promise<void>>;
   /** A room's log, read past all nodes; undefined where that cannot be done. */
   log?(room: string): Promise<EngineLog | undefined>;
-  /** What is left when all have gone, by name: all of it is to be 0. */
-  left?(): Promise<Readonly<Record<string, number>>>;
+  /** What is left of these rooms, and in all, when everyone has gone, by name: all of it is to be 0. */
+  left?(rooms: readonly string[]): Promise<Readonly<Record<string, number>>>;
   end(): Promise<void>;
 }
 

@@ -3,6 +3,7 @@ import { type NatsServer, startNats, startNatsCluster } from "../../support/engi
 import type { FaultName, PlannedFault } from "../faults/schedule.ts";
 import { Link } from "../link.ts";
 import type { Engine } from "./engine.ts";
+import { leftIn, logIn } from "./nats-log.ts";
 
 const linkFaults: readonly FaultName[] = [
   ...(["engine-cut", "engine-delay", "engine-lost-up", "engine-lost-down", "engine-half-open"] as const),
@@ -37,6 +38,8 @@ export async function nats(): Promise<Engine> {
     faults: [...linkFaults, "engine-flush", "engine-pause", "engine-kill"],
     losing: ["engine-flush"],
     begin,
+    log: (room) => logIn([server.url], room),
+    left: (rooms) => leftIn([server.url], rooms),
     end: () => server.stop(),
   };
 }
@@ -58,6 +61,8 @@ export async function natsCluster(): Promise<Engine> {
     faults: ["engine-pause", "engine-kill"],
     losing: [],
     begin,
+    log: (room) => logIn(cluster.urls, room),
+    left: (rooms) => leftIn(cluster.urls, rooms),
     end: () => cluster.stop(),
   };
 }

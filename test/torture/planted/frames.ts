@@ -92,3 +92,9 @@ export const unrevoking: Mangle = (direction) => (bytes) => {
   if (direction === "down" || !bytes.includes("?revoke=true HTTP")) return bytes;
   return Buffer.from(bytes.toString("latin1").replace("?revoke=true HTTP", " HTTP"), "latin1");
 };
+
+/** A server that says that a user is revoked, and does nothing: it revokes somebody whom nobody knows. */
+export const unheeding: Mangle = (direction) => (bytes) => {
+  if (direction === "down" || !bytes.includes("?revoke=true HTTP")) return bytes;
+  return Buffer.from(bytes.toString("latin1").replace("/users/doomed-", "/users/nobody-"), "latin1");
+};
