@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Appended } from "../../src/backends/backend.ts";
 import { keptOffset, keyOf, numbers, roomOf } from "../../src/testing/backend/tools.ts";
 import { type NatsServer, startNats } from "../support/engines/nats.ts";
 import { losing } from "../support/engines/losing.ts";
+import { Link } from "../torture/link.ts";
 import { brokenLinks, closeAll, jetstream, newPrefix, opened, told } from "./fixtures/nats.ts";
 
 let server: NatsServer;
@@ -172,6 +174,45 @@ describe("when NATS fails", () => {
     }
     expect(appended).toMatchObject({ kind: "kept", epoch: onA.jumps[0]?.epoch });
     expect(await b.state(room)).toMatchObject({ epoch: onA.jumps[0]?.epoch, trimmed: 0 });
+  }, 20_000);
+
+  it("with its stream deleted under appends of a node far away: none of the old epoch stands in the new stream", async () => {
+    const link = new Link(() => ({ host: `127.0.0.1:${server.port}`, port: server.port }));
+    await link.open();
+    try {
+      const options = { servers: `nats://${link.address.host}`, prefix: newPrefix(), waitMs: 10_000 };
+      const node = await opened(options);
+      const rooms = numbers(1, 200).map((i) => roomOf(`room ${i}`, { messages: 1_000, ms: 3_600_000 }));
+      await Promise.all(rooms.map((each) => node.append(each, entry("old"))));
+      link.delayMs = 60;
+      await jetstream(server.url, `STREAM.DELETE.${options.prefix}-log`);
+      // There is always one that begins just now, whatever the node is finding out.
+      const appends: Promise<Appended>[] = [];
+      for (const each of rooms) {
+        appends.push(node.append(each, entry("new")));
+        await new Promise((resolve) => setTimeout(resolve, 15));
+      }
+      const appended = await Promise.all(appends);
+      link.delayMs = 0;
+      for (const [i, each] of rooms.entries()) {
+        const [first] = await node.read(each, 0, 10);
+        expect(first).toMatchObject({ body: "new", prev: 0 });
+        expect(appended[i]).toMatchObject({ epoch: (await node.state(each)).epoch, offset: first?.offset });
+      }
+    } finally {
+      link.close();
+    }
+  }, 40_000);
+
+  it("with its stream deleted: a node that has not heard of it reads nothing of another room under the old numbers", async () => {
+    const options = { servers: server.url, prefix: newPrefix() };
+    const [a, b] = await Promise.all([opened(options), opened(options)]);
+    for (const i of [1, 2, 3]) await b.append(room, entry(`mine ${i}`));
+    const { epoch } = await b.state(room);
+    expect(await b.read(room, 0, 3, epoch)).toHaveLength(3);
+    await jetstream(server.url, `STREAM.DELETE.${options.prefix}-log`);
+    for (const i of numbers(1, 10)) await a.append(roomOf("another"), entry(`secret ${i}`));
+    expect(await b.read(room, 0, 3, epoch)).toEqual([]);
   }, 20_000);
 
   it("with all of it purged by hand: another epoch, for those who are there and those who come later", async () => {

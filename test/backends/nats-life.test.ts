@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { BackendUnavailable } from "../../src/backends/backend.ts";
 import type { Api } from "../../src/backends/nats/api.ts";
 import type { EngineClock } from "../../src/backends/nats/clock.ts";
 import { Life } from "../../src/backends/nats/life.ts";
@@ -7,8 +8,14 @@ import type { Streams } from "../../src/backends/nats/streams.ts";
 
 describe("the life of the stream", () => {
   /** A stream whose answers may be overtaken by what it sends on. */
-  function busy({ isBack }: { isBack: boolean }): { life: Life; written: string[]; asks: () => number } {
+  function busy({ isBack }: { isBack: boolean }): {
+    life: Life;
+    names: Names;
+    written: string[];
+    asks: () => number;
+  } {
     const written: string[] = [];
+    const names = new Names("test");
     let last = 10;
     const saw = (): void => {
       if (!isBack) life.saw(++last, `id ${last}`, "first");
@@ -39,12 +46,12 @@ describe("the life of the stream", () => {
     };
     const life: Life = new Life({
       api: api as unknown as Api,
-      names: new Names("test"),
+      names,
       streams: { ensure: asked, logMs: 3_600_000 } as unknown as Streams,
       clock: { now: Date.now, measureWhereDue: () => Promise.resolve() } as unknown as EngineClock,
       context: { now: Date.now, log: () => undefined },
     });
-    return { life, written, asks: () => asks };
+    return { life, names, written, asks: () => asks };
   }
 
   it("goes on where a message is heard of before the answer that does not know it yet, every time", async () => {
@@ -65,6 +72,15 @@ describe("the life of the stream", () => {
     expect(asks()).toBe(before + 2);
     await life.heardOf("another");
     expect(asks()).toBe(before + 2);
+  });
+
+  it("is unknown from when the stream is found to be another one until that one's record is read", async () => {
+    const { life, names } = busy({ isBack: false });
+    await life.verify();
+    names.instance = "another";
+    expect(() => life.current).toThrow(BackendUnavailable);
+    await life.verify();
+    expect(life.current.name).toBe("first");
   });
 
   it("ends where the stream ends before what is known of it, also when it is asked again", async () => {

@@ -106,8 +106,10 @@ export class Appends {
     const { api, names, streams, life: stream, clock } = this.#engine;
     if (key !== undefined) this.#tops.useDedupe(key.dedupeMs);
     await streams.hold({ logMs: this.#tops.lifetimeMs(room), dedupeMs: (key?.dedupeMs ?? 0) * 2 });
-    const life = await this.#logs.lifeOf(room);
-    const streamLife = stream.current.name;
+    const { life, streamLife } = await this.#logs.lifeOf(room);
+    if (stream.current.name !== streamLife) throw new BackendUnavailable("the stream changed meanwhile");
+    // Of the stream that has this life: where another takes its place from here on, nobody there answers to this name.
+    const subject = names.logOf(room.name);
     const stamp = { kind: "entry", life, streamLife, at: entry.at, head: 0 } as const;
     const mark = key && {
       fingerprint: key.fingerprint,
@@ -118,7 +120,7 @@ export class Appends {
     // Of a key whose time is over the stream may still know the id: the next use has the old one's place in its own.
     let id = key === undefined ? ownId : idOf(life, room, key);
     for (let uses = 0; uses < 100; uses++) {
-      const ack = await api.publish(names.logOf(room.name), payload, stampHeaders(stamp, id));
+      const ack = await api.publish(subject, payload, stampHeaders(stamp, id));
       if (ack.kind === "lost") throw new BackendUnavailable("NATS expected another sequence");
       const epoch = epochOf(streamLife, life);
       if (!ack.isDuplicate || key === undefined) {

@@ -3,6 +3,7 @@ import { type BackendContext, BackendUnavailable } from "../backend.ts";
 import { newEpoch } from "../epoch.ts";
 import type { Api } from "./api.ts";
 import type { EngineClock } from "./clock.ts";
+import { NoResponders } from "./link.ts";
 import type { Names } from "./names.ts";
 import { idName } from "./record.ts";
 import type { Streams } from "./streams.ts";
@@ -48,6 +49,8 @@ export class Life {
   /** Earlier lives that messages are of. */
   readonly #over = new Set<string>();
   #current: StreamLife | undefined;
+  /** The stream whose record that was, by `Names.instance`. */
+  #instance = "";
   #recordSeq = 0;
   #verifying: Promise<number> | undefined;
   /** The newest sequence that this node knows, and the id of its message. */
@@ -61,9 +64,13 @@ export class Life {
     this.#log = context.log;
   }
 
-  /** Throws `BackendUnavailable` before the first `verify`. */
+  /**
+   * Throws `BackendUnavailable` before the first `verify`; and `NoResponders` where the names are those of another stream by
+   * now: what is of this life has no place there.
+   */
   get current(): StreamLife {
     if (this.#current === undefined) throw new BackendUnavailable("the nats backend is not open");
+    if (this.#instance !== this.#names.instance) throw new NoResponders("the stream is another one now");
     return this.#current;
   }
 
@@ -135,36 +142,37 @@ export class Life {
   }
 
   async #read(): Promise<void> {
+    const { instance } = this.#names;
     const stored = await this.#api.last(this.#names.log, this.#names.life);
     if (stored === undefined) {
       await this.#write({ name: newEpoch() }, 0);
       return;
     }
-    this.#recordSeq = stored.seq;
-    this.#current = JSON.parse(stored.text) as StreamLife;
+    this.#learn(stored.seq, JSON.parse(stored.text) as StreamLife, instance);
     // It expires like a message, and must not before one.
     const ageMs = this.#clock.now() - Date.parse(stored.time);
-    if (ageMs > this.#streams.logMs / 4) await this.#write(this.#current);
+    if (ageMs > this.#streams.logMs / 4) await this.#write(this.current);
   }
 
   /** Two nodes may write at once: the first one's word holds for both. */
   async #write(life: StreamLife, last = this.#recordSeq): Promise<void> {
+    const { instance } = this.#names;
     for (let attempt = 0; attempt < mostWrites; attempt++) {
       const all = headers();
       // A record that was purged by hand is gone, but its id is still known: the next one has another, with all nodes.
       all.set(idName, `${this.#names.life}.${last}.${attempt}`);
       const ack = await this.#api.publishAfter(last, this.#names.life, JSON.stringify(life), all);
-      if (ack.kind === "kept") {
-        this.#recordSeq = ack.seq;
-        this.#current = life;
-        return;
-      }
+      if (ack.kind === "kept") return this.#learn(ack.seq, life, instance);
       const stored = await this.#api.last(this.#names.log, this.#names.life);
-      if (stored === undefined) continue;
-      this.#recordSeq = stored.seq;
-      this.#current = JSON.parse(stored.text) as StreamLife;
-      return;
+      if (stored !== undefined) return this.#learn(stored.seq, JSON.parse(stored.text) as StreamLife, instance);
     }
     throw new BackendUnavailable("the stream changes while it is looked at");
+  }
+
+  /** What the record of the stream that had these names says. */
+  #learn(seq: number, life: StreamLife, instance: string): void {
+    this.#recordSeq = seq;
+    this.#current = life;
+    this.#instance = instance;
   }
 }

@@ -1,7 +1,7 @@
 import type { RoomRef } from "../backend.ts";
 import type { FeedState, Position } from "../feed/engine.ts";
 import type { Engine } from "./engine.ts";
-import type { KnownRooms } from "./known-rooms.ts";
+import type { Known, KnownRooms } from "./known-rooms.ts";
 import { epochOf } from "./names.ts";
 import type { Pages } from "./pages.ts";
 import type { Shape } from "./shape.ts";
@@ -28,13 +28,13 @@ export class Logs {
     this.#pages = pages;
   }
 
-  /** The life of the room, for what is appended now; a room that has none begins one. */
-  async lifeOf(room: RoomRef): Promise<string> {
+  /** The life of the room, for what is appended now; a room that has none begins one. With that of the stream it is of. */
+  async lifeOf(room: RoomRef): Promise<Pick<Known, "life" | "streamLife">> {
     const known = this.#rooms.get(room.name);
     const isFresh = known !== undefined && this.#engine.clock.now() < known.lastAt + this.#tops.lifetimeMs(room) / 2;
-    if (!isFresh || known.streamLife !== this.#engine.life.current.name) return (await this.#tops.of(room)).known.life;
+    if (!isFresh || known.streamLife !== this.#engine.life.current.name) return (await this.#tops.of(room)).known;
     this.#rooms.use(room, known);
-    return known.life;
+    return known;
   }
 
   /** As `lifeOf`, of a room that has one. */

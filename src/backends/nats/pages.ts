@@ -78,27 +78,28 @@ export class Pages {
   ): Promise<LogEntry[]> {
     for (let attempt = 0; attempt < 3; attempt++) {
       const known = this.#known(room, epoch);
-      let places = known === undefined ? [] : choose(known, this.#engine.context.now());
+      let shape = known;
+      let places = shape === undefined ? [] : choose(shape, this.#engine.context.now());
       // A full page needs no look at where the log ends now.
-      if (places.length < enough) {
-        const shape = await this.#current(room, epoch);
+      if (shape === undefined || places.length < enough) {
+        shape = await this.#current(room, epoch);
         if (shape === undefined) return [];
         places = choose(shape, this.#engine.context.now());
       }
-      const entries = await this.#fetch(places);
+      const entries = await this.#fetch(places, shape.life);
       if (entries !== undefined) return entries;
-      // Purged by another node, which keeps less: the log is read anew.
+      // Purged by another node, which keeps less, or with the stream: the log is read anew.
       const stale = this.#rooms.get(room.name);
       if (stale !== undefined) stale.shape = undefined;
     }
     throw new BackendUnavailable("the room's log is trimmed faster than it can be read");
   }
 
-  /** undefined: one of them is there no more. */
-  async #fetch(places: readonly Place[]): Promise<LogEntry[] | undefined> {
+  /** Of a room's life. undefined: one of them is there no more. */
+  async #fetch(places: readonly Place[], life: string): Promise<LogEntry[] | undefined> {
     const entries: LogEntry[] = [];
     for (let from = 0; from < places.length; from += mostRequests) {
-      const part = await Promise.all(places.slice(from, from + mostRequests).map((place) => this.#entry(place)));
+      const part = await Promise.all(places.slice(from, from + mostRequests).map((place) => this.#entry(place, life)));
       for (const entry of part) {
         if (entry === undefined) return undefined;
         entries.push(entry);
@@ -107,10 +108,11 @@ export class Pages {
     return entries;
   }
 
-  async #entry({ offset, prev }: Place): Promise<LogEntry | undefined> {
+  async #entry({ offset, prev }: Place, life: string): Promise<LogEntry | undefined> {
     const { api, names } = this.#engine;
     const stored = (await api.direct(names.log, offset)) ?? (await api.bySequence(names.log, offset));
-    if (stored?.stamp === undefined) return undefined;
+    // In a stream that was made anew since, the number is that of another message, of any room.
+    if (stored?.stamp?.life !== life) return undefined;
     return toEntry(offset, prev, stored.stamp.at, decodePayload(stored.text));
   }
 }

@@ -129,6 +129,8 @@ export class Tops {
   async #mark(room: RoomRef, { roomLife, life, head, last, attempt }: NewMark): Promise<Top | undefined> {
     const { api, names, streams, clock, context } = this.#engine;
     await streams.hold({ logMs: this.lifetimeMs(room) });
+    // What was read may be of another stream than the one that has these names now.
+    if (this.#engine.life.current.name !== life.name) return undefined;
     const stamp: Stamp = { kind: "mark", life: roomLife, streamLife: life.name, at: context.now(), head };
     const subject = names.logOf(room.name);
     // Two births are one; where all was purged by hand since the last one, the second try's id is another.
