@@ -7,6 +7,7 @@ import {
   type Subscription,
 } from "../backend.ts";
 import type { Told } from "../listeners.ts";
+import { within } from "../within.ts";
 import type { FeedEngine } from "./engine.ts";
 import { Feed } from "./feed.ts";
 import { Gate } from "./gate.ts";
@@ -147,16 +148,10 @@ export class Feeds {
   /** Others may have said what must not be delivered any more; what cannot be seen to in time is told of all the same. */
   async #seeToMissed(): Promise<void> {
     if (this.#missed === undefined || this.#isClosed) return;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`not within ${longestHoldMs} ms`)), longestHoldMs).unref();
-    });
     try {
-      await Promise.race([this.#missed(), late]);
+      await within(longestHoldMs, this.#missed(), () => new Error(`not within ${longestHoldMs} ms`));
     } catch (error) {
       this.#told.log("warn", `what other nodes said meanwhile could not be seen to: ${String(error)}`);
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -1,4 +1,5 @@
 import { BackendUnavailable } from "../backend.ts";
+import { within } from "../within.ts";
 
 /** As long as a call waits for an engine that is away. */
 const longestWaitMs = 5_000;
@@ -23,16 +24,7 @@ export class Gate {
 
   /** Resolves when it is open. Rejects with `BackendUnavailable` where that takes too long. */
   async passed(): Promise<void> {
-    if (this.#opened === undefined) return;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const away = (): void => reject(new BackendUnavailable("nothing is heard of the engine"));
-      timer = setTimeout(away, longestWaitMs).unref();
-    });
-    try {
-      await Promise.race([this.#opened, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    const away = (): Error => new BackendUnavailable("nothing is heard of the engine");
+    if (this.#opened !== undefined) await within(longestWaitMs, this.#opened, away);
   }
 }

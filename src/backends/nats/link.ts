@@ -8,6 +8,7 @@ import {
   type NatsConnection,
 } from "@nats-io/transport-node";
 import { type BackendContext, BackendUnavailable } from "../backend.ts";
+import { within } from "../within.ts";
 import type { NatsSettings } from "./options.ts";
 import { tlsOf } from "./tls.ts";
 
@@ -181,16 +182,10 @@ export class Link {
   async flush(): Promise<void> {
     const connection = this.#connection;
     if (connection === undefined || this.#isClosed) throw new BackendUnavailable("the nats backend is not open");
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error("timeout")), this.waitMs);
-    });
     try {
-      await Promise.race([connection.flush(), late]);
+      await within(this.waitMs, connection.flush(), () => new Error("timeout"));
     } catch (error) {
       throw new BackendUnavailable(`NATS did not answer: ${messageOf(error)}`, { cause: error });
-    } finally {
-      clearTimeout(timer);
     }
   }
 

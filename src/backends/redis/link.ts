@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import type { BackendContext } from "../backend.ts";
+import { within } from "../within.ts";
 import { isHopeless, unavailable } from "./errors.ts";
 
 /** What a connection attempt may take, everything asked on it included. */
@@ -86,10 +87,8 @@ export class Link {
       this.#end(client, failure instanceof Error ? failure : new Error("the connection closed")),
     );
     try {
-      await within(
-        attemptMs,
-        client.connect().then(() => this.#hooks.settle(client)),
-      );
+      const settled = client.connect().then(() => this.#hooks.settle(client));
+      await within(attemptMs, settled, () => new Error(`no answer within ${attemptMs} ms`));
       if (this.#isClosed || this.#client !== client || client.status !== "ready")
         throw new Error("the connection closed");
     } catch (error) {
@@ -142,16 +141,4 @@ function discard(client: Redis): void {
   client.removeAllListeners("close");
   client.disconnect();
   client.stream?.destroy();
-}
-
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,4 +1,5 @@
 import { BackendUnavailable } from "../backend.ts";
+import { within } from "../within.ts";
 
 /** How long a probe message may take, there and back. */
 const probeMs = 2_000;
@@ -41,18 +42,14 @@ export class Probe {
   /** Rejects with BackendUnavailable where the message does not come back in time. */
   async run(): Promise<void> {
     const text = String(++this.#sent);
-    let timer: NodeJS.Timeout | undefined;
-    const back = new Promise<void>((resolve, reject) => {
-      this.#awaited.set(text, resolve);
-      const error = new BackendUnavailable(`a probe message did not come back from Redis within ${probeMs} ms`);
-      timer = setTimeout(() => reject(error), probeMs);
-    });
+    const back = new Promise<void>((resolve) => this.#awaited.set(text, resolve));
+    // A message that is back was written.
+    const done = Promise.race([back, this.#options.send(text).then(() => back)]);
+    const late = (): Error =>
+      new BackendUnavailable(`a probe message did not come back from Redis within ${probeMs} ms`);
     try {
-      // Whichever fails first; a message that is back was written.
-      await Promise.race([back, this.#options.send(text).then(() => back)]);
+      await within(probeMs, done, late);
     } finally {
-      back.catch(() => undefined);
-      clearTimeout(timer);
       this.#awaited.delete(text);
     }
   }
