@@ -48,7 +48,8 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 export function createMembership(name: string, spec: RoomSpec | undefined, options: JoinOptions): Membership {
   const { since: firstSince, history } = options;
-  let position: Cursor | undefined;
+  // From an earlier life of the app, which saves it again if this one ends before the room is joined.
+  let position = parseCursor(firstSince as string);
   let wantsPresence = false;
   let ownData: unknown;
   /** What the join under way asked to resume from. */

@@ -155,7 +155,7 @@ export interface Room<S = unknown> {
   /** The number of members as last told. */
   readonly members: number;
   readonly rights: readonly Right[];
-  /** The position in the log (P-37), for `since` in a later life of the app; before the first join, the `since` of this one. */
+  /** The position in the log (P-37), for `since` in a later life of the app. Until it is joined: the `since` that was given. */
   readonly cursor: string | undefined;
   on<E extends keyof RoomEvents<S>>(event: E, listener: (value: RoomEvents<S>[E]) => void): Off;
   /**

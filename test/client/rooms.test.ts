@@ -26,6 +26,16 @@ describe("joining", () => {
     expect(world.socket.ofType("join")[0]).toMatchObject({ since: "e:7" });
   });
 
+  it("stands at that cursor until it is joined: a life that never gets so far does not lose it", async () => {
+    const world = new World();
+    const room = world.client.join("lobby", { since: "e:7" });
+    expect(room.cursor).toBe("e:7");
+    await world.online();
+    expect(room.cursor).toBe("e:7");
+    await world.admit("lobby", { cursor: "f:2", recovered: false });
+    expect(room.cursor).toBe("f:2");
+  });
+
   it("marks the messages of the past", async () => {
     const { world, told } = await inLobby({ history: 2 }, { replay: 2 });
     world.socket.says(message("lobby", 1), message("lobby", 2), message("lobby", 3));
