@@ -39,12 +39,12 @@ function randomKey(): string {
 /** What an event of the page tells; false where it is no news. */
 function newsOf(event: Event): PlatformNews | false | undefined {
   // Only a page that goes into the page cache is frozen; where it is thrown away the browser closes the socket itself.
-  const isCached = "persisted" in event && event.persisted === true;
-  const news: { readonly [type: string]: PlatformNews | false } = {
+  const { persisted } = event as Partial<PageTransitionEvent>;
+  const news: { readonly [type: string]: PlatformNews | false | undefined } = {
     online: "up",
     offline: "down",
-    pagehide: isCached && "freeze",
-    pageshow: isCached && "look",
+    pagehide: persisted && "freeze",
+    pageshow: persisted && "look",
     visibilitychange: globalThis.document?.visibilityState === "visible" && "look",
   };
   return news[event.type];

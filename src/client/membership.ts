@@ -49,7 +49,7 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 export function createMembership(name: string, spec: RoomSpec | undefined, options: JoinOptions): Membership {
   const { since: firstSince, history } = options;
   // From an earlier life of the app, which saves it again if this one ends before the room is joined.
-  let position = parseCursor(firstSince as string);
+  let position = parseCursor(firstSince);
   let wantsPresence = false;
   let ownData: unknown;
   /** What the join under way asked to resume from. */
@@ -101,7 +101,7 @@ export function createMembership(name: string, spec: RoomSpec | undefined, optio
       const begins = room.state === "joining";
       const isLost = begins && (wasJoined || since) && recovered !== true;
       wasJoined = true;
-      position = cursor === undefined ? undefined : parseCursor(cursor);
+      position = parseCursor(cursor);
       // P-24: a join for presence alone leaves an earlier replay running.
       if (begins) replayLeft = replay;
       room.rights = rights;
@@ -150,7 +150,7 @@ export function createMembership(name: string, spec: RoomSpec | undefined, optio
   }
 
   function gap({ cursor, reason }: GapFrame): void {
-    const next = parseCursor(cursor as string);
+    const next = parseCursor(cursor);
     // A room without a log has no position, and its gaps have no cursor: then all that can be told is that there was one.
     if (!next && position) return;
     replayLeft = 0;

@@ -116,11 +116,11 @@ export function compilePattern(pattern: string): Matcher {
   const segments = pattern.split("/");
   const source = segments.map((segment, i) => {
     if (segment === "**" && i === segments.length - 1) return ".+";
-    const match = parameter.exec(segment);
-    if (match?.[2] === undefined) return literal(segment, pattern);
-    if (names.includes(match[2])) throw new TypeError(`room pattern ${pattern}: parameter ${match[2]} stands twice`);
-    names.push(match[2]);
-    return `${match[1]}([^/]+)`;
+    const [, at, name] = parameter.exec(segment) ?? [];
+    if (name === undefined) return literal(segment, pattern);
+    if (names.includes(name)) throw new TypeError(`room pattern ${pattern}: parameter ${name} stands twice`);
+    names.push(name);
+    return `${at}([^/]+)`;
   });
   const form = new RegExp(`^${source.join("/")}$`, "su");
   return (name) => {

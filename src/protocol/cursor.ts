@@ -6,12 +6,11 @@ export interface Cursor {
 
 const form = /^([A-Za-z0-9_-]{1,32}):(0|[1-9][0-9]{0,15})$/;
 
-/** Reads `epoch:offset`; undefined where the text has another form or the offset is over 2^53-1. */
-export function parseCursor(text: string): Cursor | undefined {
-  const match = form.exec(text);
-  const offset = Number(match?.[2]);
-  if (match?.[1] === undefined || !Number.isSafeInteger(offset)) return undefined;
-  return { epoch: match[1], offset };
+/** Reads `epoch:offset`; undefined where there is no text, it has another form, or the offset is over 2^53-1. */
+export function parseCursor(text: string | undefined): Cursor | undefined {
+  const [, epoch, digits] = form.exec(String(text)) ?? [];
+  const offset = Number(digits);
+  return epoch !== undefined && Number.isSafeInteger(offset) ? { epoch, offset } : undefined;
 }
 
 export function formatCursor(cursor: Cursor): string {

@@ -78,7 +78,7 @@ function moveOf(frame: ServerFrame): Step["move"] {
     case "joined":
     case "gap": {
       // A room without a log names none.
-      const cursor = frame.cursor === undefined ? undefined : parseCursor(frame.cursor);
+      const cursor = parseCursor(frame.cursor);
       return (cursors) => cursors.at(frame.room, cursor);
     }
     case "message":
