@@ -67,8 +67,7 @@ export function createMembership(name: string, spec: RoomSpec | undefined, optio
     rights: [],
     hasNewData: false,
     get cursor() {
-      // Before the first join the app stands where its earlier life did.
-      return position ? formatCursor(position) : wasJoined ? undefined : firstSince;
+      return position && formatCursor(position);
     },
     wants({ presence }) {
       const isNew = !wantsPresence && !!presence;
