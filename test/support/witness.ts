@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { http } from "./http.ts";
 import type { TestServer } from "./server.ts";
 import { connectAs, type Peer } from "./socket.ts";
 
@@ -6,6 +7,10 @@ const servedWithinMs = 100;
 /** On a busy machine one answer may come late for no fault of the server's; a server that is blocked is late with all. */
 const maxTries = 5;
 const cleanWithinMs = 3_000;
+
+/** What a server holds, by its metrics. Rooms and members stay for the grace of who vanished, unless that is 0. */
+const held = ["fanfare_connections", "fanfare_outbox_bytes", "fanfare_rooms", "fanfare_members"];
+const heldAtOnce = held.slice(0, 2);
 
 /**
  * Another client of the server, there before and after a bad input: sees that the process lives, that it is itself
@@ -15,14 +20,14 @@ export class Witness {
   readonly #server: TestServer;
   readonly #peer: Peer;
   readonly #room: string;
-  readonly #sockets: number;
+  readonly #before: Holdings;
   #publishes = 0;
 
-  private constructor(server: TestServer, peer: Peer, room: string) {
+  private constructor(server: TestServer, peer: Peer, room: string, before: Holdings) {
     this.#server = server;
     this.#peer = peer;
     this.#room = room;
-    this.#sockets = server.sockets();
+    this.#before = before;
   }
 
   static async of(server: TestServer): Promise<Witness> {
@@ -30,7 +35,7 @@ export class Witness {
     const peer = await connectAs(server, `witness of ${room}`);
     peer.send({ type: "join", room });
     await peer.expect({ type: "joined", room, members: 1 });
-    return new Witness(server, peer, room);
+    return new Witness(server, peer, room, await holdingsOf(server));
   }
 
   async sees(): Promise<void> {
@@ -63,11 +68,31 @@ export class Witness {
     return performance.now() - startedAt;
   }
 
-  /** The process holds no more sockets than before. */
+  /** The process holds no more than before: sockets, connections, bytes for readers, rooms, members. */
   async #nothingLeft(): Promise<void> {
     const giveUpAt = performance.now() + cleanWithinMs;
-    while (this.#server.sockets() > this.#sockets && performance.now() < giveUpAt) await wait(20);
-    const left = this.#server.sockets() - this.#sockets;
-    if (left > 0) throw new Error(`${left} more files or sockets are open than before`);
+    for (;;) {
+      const now = await holdingsOf(this.#server);
+      const left = [...now].filter(([what, count]) => count > (this.#before.get(what) ?? 0));
+      if (left.length === 0) return;
+      if (performance.now() > giveUpAt) {
+        const told = left.map(([what, count]) => `${what} is ${count}, and was ${this.#before.get(what) ?? 0}`);
+        throw new Error(`left behind: ${told.join("; ")}`);
+      }
+      await wait(20);
+    }
   }
+}
+
+type Holdings = ReadonlyMap<string, number>;
+
+async function holdingsOf(server: TestServer): Promise<Holdings> {
+  const { text } = await http(`http://${server.host}/metrics`);
+  const names = server.args.includes("grace_ms=0") ? held : heldAtOnce;
+  const samples = [...text.matchAll(/^(fanfare_\w+)(\{[^}]*\})? (\S+)$/gm)];
+  const gauges = samples.filter(([, name = ""]) => names.includes(name));
+  return new Map([
+    ["files and sockets", server.sockets()],
+    ...gauges.map(([, name = "", labels = "", value]) => [name + labels, Number(value)] as const),
+  ]);
 }

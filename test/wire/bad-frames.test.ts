@@ -10,7 +10,7 @@ let witness: Witness;
 let peer: Peer;
 let room = "";
 let rooms = 0;
-beforeAll(async () => void (server = await startServer(["--backend", "memory"])));
+beforeAll(async () => void (server = await startServer(["--backend", "memory", "--limit", "grace_ms=0"])));
 afterAll(() => endServer(server));
 beforeEach(async () => {
   witness = await Witness.of(server);

@@ -10,7 +10,7 @@ const megabyte = 1_048_576;
 let server: TestServer;
 let witness: Witness;
 let peer: RawPeer;
-beforeAll(async () => void (server = await startServer(["--backend", "memory"])));
+beforeAll(async () => void (server = await startServer(["--backend", "memory", "--limit", "grace_ms=0"])));
 afterAll(() => endServer(server));
 beforeEach(async () => {
   witness = await Witness.of(server);

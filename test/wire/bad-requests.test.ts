@@ -13,7 +13,7 @@ const token = makeToken({ sub: "ann", rooms: ["**"] });
 let server: TestServer;
 let witness: Witness;
 let peer: RawPeer;
-beforeAll(async () => void (server = await startServer(["--backend", "memory"])));
+beforeAll(async () => void (server = await startServer(["--backend", "memory", "--limit", "grace_ms=0"])));
 afterAll(() => endServer(server));
 beforeEach(async () => {
   witness = await Witness.of(server);

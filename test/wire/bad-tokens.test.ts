@@ -27,7 +27,7 @@ beforeAll(async () => {
   }).listen(0, "127.0.0.1");
   await once(elsewhere, "listening");
   elsewhereUrl = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/keys`;
-  server = await startServer(["--backend", "memory"]);
+  server = await startServer(["--backend", "memory", "--limit", "grace_ms=0"]);
 });
 afterAll(async () => {
   elsewhere.close();

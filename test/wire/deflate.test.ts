@@ -14,7 +14,13 @@ const megabyte = 1_048_576;
 let server: TestServer;
 beforeAll(
   async () =>
-    void (server = await startServer(["--backend", "memory", "--config", config, "--limit", "requests_per_s=5000"])),
+    void (server = await startServer([
+      "--backend",
+      "memory",
+      "--config",
+      config,
+      ...["--limit", "requests_per_s=5000", "--limit", "grace_ms=0"],
+    ])),
 );
 afterAll(() => endServer(server));
 
