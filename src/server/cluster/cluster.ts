@@ -4,6 +4,7 @@ import type { Logger } from "../options.ts";
 import { Bus } from "./bus.ts";
 import { Calls } from "./calls.ts";
 import { beatMs, Leases, leaseMs, tickMs } from "./leases.ts";
+import { LeftRooms } from "./left-rooms.ts";
 import { inParts, type Cost, type MapMessage, type NodeMessage } from "./messages.ts";
 import type { MapOwner } from "./map-owner.ts";
 import { Maps } from "./maps.ts";
@@ -41,6 +42,7 @@ export class Cluster {
   readonly #context: ClusterContext;
   readonly #bus: Bus;
   readonly #maps: Maps = new Maps();
+  readonly #left: LeftRooms;
   #events: ClusterEvents | undefined;
   #leases: Leases;
   #lives = 0;
@@ -59,6 +61,13 @@ export class Cluster {
     this.node = context.node;
     this.#bus = new Bus(context.backend, context.node);
     this.#leases = new Leases(context.clock.monotonic());
+    this.#left = new LeftRooms({
+      node: context.node,
+      bus: this.#bus,
+      maps: this.#maps,
+      holdMs: (node) => this.#leases.holdMs(node, context.clock.monotonic()),
+      inherited: (node, holdMs) => this.#leases.inherited(node, holdMs, context.clock.monotonic()),
+    });
     this.calls = new Calls({ ...context, bus: this.#bus, others: () => this.others });
   }
 
@@ -84,6 +93,7 @@ export class Cluster {
   async leave(holdMs: number): Promise<void> {
     for (const map of this.#maps.all()) map.flush();
     this.stop();
+    if (this.others.length > 0) this.#left.leave(holdMs);
     await this.#bus.toAll({ type: "bye", from: this.node, holdMs }).catch(() => undefined);
     this.#bus.close();
   }
@@ -122,6 +132,7 @@ export class Cluster {
       lives: (other) => this.others.includes(other),
       holdMs: (left) => this.#leases.holdMs(left, clock.monotonic()),
       inherited: (left, holdMs) => this.#leases.inherited(left, holdMs, clock.monotonic()),
+      left: () => this.#left.take(name),
       nextLife: () => ++this.#lives,
       unsettled: () => this.#maps.unsettled(map),
       clock,
@@ -223,6 +234,12 @@ export class Cluster {
       case "bye":
         this.#bye(message.from, message.holdMs);
         return;
+      case "left-rooms":
+        if (this.#hear(message.from)) this.#left.told(message);
+        return;
+      case "took":
+        this.#left.taken(message.room);
+        return;
       case "ask":
         if (this.#hear(message.from)) void this.calls.reply(message);
         return;
@@ -243,6 +260,7 @@ export class Cluster {
     if (verdict === "gone") return false;
     if (verdict !== "known" || isNew) {
       this.#context.logger.info({ node: this.node, other: node }, `another node is ${isNew ? "new" : "there"}`);
+      this.#left.tell(node);
       this.#bus.toNode(node, { type: "beat", from: this.node, isNew: false });
     }
     if (verdict === "revived") this.#missedAll();
@@ -285,6 +303,7 @@ export class Cluster {
   }
 
   #forget(node: string): void {
+    this.#left.drop(node);
     this.#context.logger.info({ node: this.node, other: node }, "another node is gone");
     this.calls.dead(node);
     for (const map of this.#maps.all()) map.drop(node);

@@ -1,6 +1,6 @@
 import type { Json } from "../../protocol/json.ts";
 import type { Clock } from "../clock.ts";
-import type { MapMessage } from "./messages.ts";
+import type { Change, MapMessage } from "./messages.ts";
 
 /** Whose map it is: the truth about this node, and what is made of what other nodes say. */
 export interface MapOwner {
@@ -29,6 +29,8 @@ export interface MapLines {
   readonly holdMs: (node: string) => number;
   /** Another node says so. Whether it counts here. */
   readonly inherited: (node: string, holdMs: number) => boolean;
+  /** What nodes that went away left in the map while no other node had it. Gives it once. */
+  readonly left: () => readonly (readonly [node: string, changes: readonly Change[]])[];
   /** Higher at each call. */
   readonly nextLife: () => number;
   /** Has `settle` called soon, and again with each tick until that says that there is nothing left to do. */

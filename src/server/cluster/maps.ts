@@ -16,6 +16,10 @@ export class Maps {
     return this.#maps.values();
   }
 
+  named(): Iterable<readonly [name: string, map: SharedMap]> {
+    return this.#maps;
+  }
+
   get(name: string): SharedMap | undefined {
     return this.#maps.get(name);
   }

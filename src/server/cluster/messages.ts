@@ -45,6 +45,9 @@ export type MapMessage =
   /** I know you at `place` and have missed something. */
   | { readonly type: "want"; readonly from: string; readonly place: Place };
 
+/** A room as a node left it that went away: who was there, and may come back (P-53). */
+export type LeftRoom = readonly [room: string, users: readonly Change[]];
+
 /** What was spent of a rate on one node. */
 export type Cost = readonly [rate: string, key: string, cost: number];
 
@@ -52,6 +55,16 @@ export type NodeMessage =
   | { readonly type: "beat"; readonly from: string; readonly isNew: boolean }
   /** The sender goes away; its users may come back for so long (P-53). */
   | { readonly type: "bye"; readonly from: string; readonly holdMs: number }
+  /** What `node`, which goes or went away, left in rooms that no other node was in; it counts for so long. */
+  | {
+      readonly type: "left-rooms";
+      readonly from: string;
+      readonly node: string;
+      readonly holdMs: number;
+      readonly rooms: readonly LeftRoom[];
+    }
+  /** The sender has opened a room that was left so, and knows from here on who is waited for in it. */
+  | { readonly type: "took"; readonly from: string; readonly room: string }
   | { readonly type: "ask"; readonly from: string; readonly id: number; readonly call: string; readonly with: Json }
   /** One of `parts` messages that answer. */
   | {

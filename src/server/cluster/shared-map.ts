@@ -55,6 +55,7 @@ export class SharedMap {
     } finally {
       opening.close();
       this.#opening = undefined;
+      this.#adopt();
     }
   }
 
@@ -123,6 +124,13 @@ export class SharedMap {
     this.changedSinceNoted = false;
     this.#mustTell = true;
     void this.#sync();
+  }
+
+  /** Where no other node has it: what this one has in it, and what nodes left that went away before. */
+  *leaves(): Generator<readonly [node: string, changes: readonly Change[]]> {
+    if (this.#owner.standing === undefined || this.peers.length > 0) return;
+    yield [this.#lines.node, this.#entries()];
+    for (const [node, { isHeld, entries }] of this.#replicas) if (isHeld) yield [node, this.#standing(entries)];
   }
 
   /** Does what is left to do; whether something still is. */
@@ -252,10 +260,21 @@ export class SharedMap {
       this.#lines.toNode(node, { ...base, part: 0, parts: 0, changes: [] });
       return;
     }
-    const parts = inParts(Array.from(this.#owner.entries(), ([key, value]): Change => ({ key, value })));
+    const parts = inParts(this.#entries());
     for (const [part, changes] of parts.entries()) {
       this.#lines.toNode(node, { ...base, part, parts: parts.length, changes });
     }
+  }
+
+  #entries(): Change[] {
+    return Array.from(this.#owner.entries(), ([key, value]) => ({ key, value }));
+  }
+
+  #standing(keys: ReadonlySet<string>): Change[] {
+    return [...keys].flatMap((key): Change[] => {
+      const value = this.#owner.standing?.(key);
+      return value === undefined ? [] : [{ key, value }];
+    });
   }
 
   /** Tells one that asks what nodes left that went away, where it has not heard of them. */
@@ -263,11 +282,15 @@ export class SharedMap {
     for (const [node, { isHeld, entries }] of this.#replicas) {
       if (!isHeld || Object.hasOwn(known, node)) continue;
       const base = { type: "left", from: this.#lines.node, node, holdMs: this.#lines.holdMs(node) } as const;
-      const standing = [...entries].flatMap((key): Change[] => {
-        const value = this.#owner.standing?.(key);
-        return value === undefined ? [] : [{ key, value }];
-      });
-      for (const changes of inParts(standing)) this.#lines.toNode(to, { ...base, changes });
+      for (const changes of inParts(this.#standing(entries))) this.#lines.toNode(to, { ...base, changes });
+    }
+  }
+
+  /** Whoever was in the map before this node has told of what it knows, which is newer. */
+  #adopt(): void {
+    for (const [node, changes] of this.#lines.left()) {
+      if (this.#replicas.has(node)) continue;
+      this.#inherit({ type: "left", from: node, node, holdMs: this.#lines.holdMs(node), changes });
     }
   }
 

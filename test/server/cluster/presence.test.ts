@@ -250,6 +250,39 @@ describe("nodes that come and go", () => {
     expect(seen.slice(1).map((one) => one.names)).toEqual(Array(2).fill(["ann", "at b", "at c", "bob"]));
   });
 
+  it.each(["that was there", "that came up meanwhile"])(
+    "has nobody flap in a room that the node which went away had alone, to who comes back first, to one %s",
+    async (where) => {
+      const { nodes, a, b, c } = await three();
+      const users = ["ann", "bob", "cyd"];
+      for (const user of users) (await nodes.join(a, user, "small", { data: user }))!.vanish(graceMs + 2_000);
+      await a.leave();
+      await nodes.wait(1_000);
+      const first = where === "that was there" ? b : ((await nodes.start("d"))[0] as TestNode);
+      const seen = new Observer((await nodes.join(first, "ann", "small", { presence: true }))!);
+      expect(seen.names).toEqual(users);
+      expect(seen.users.get("bob")).toBe("bob");
+      await nodes.join(c, "bob", "small");
+      await nodes.wait(8_000);
+      expect(users.map((user) => seen.hear().told.get(user))).toEqual(["=", "=", "="]);
+      await nodes.wait(4_000);
+      expect(users.map((user) => seen.hear().told.get(user))).toEqual(["=", "=", "=-"]);
+    },
+  );
+
+  it("brings nobody back in such a room who said goodbye, and forgets it in time", async () => {
+    const { nodes, a, b, c } = await three();
+    for (const room of ["small", "never opened"]) {
+      for (const user of ["ann", "bob"]) (await nodes.join(a, user, room))!.vanish(graceMs + 2_000);
+    }
+    await a.leave();
+    for (const user of ["ann", "bob"]) (await nodes.join(b, user, "small"))!.says({ type: "leave", room: "small" });
+    await settle();
+    expect((await nodes.join(c, "cyd", "small", { presence: true }))!.of("joined")).toMatchObject([{ members: 1 }]);
+    await nodes.wait(13_000);
+    expect((await watch(nodes, c, "never opened")).names).toEqual(["at c"]);
+  });
+
   it("waits for nobody on behalf of a node that went away", async () => {
     const { nodes, a, b, c } = await three();
     await a.leave();
