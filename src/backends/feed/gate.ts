@@ -24,7 +24,10 @@ export class Gate {
 
   /** Resolves when it is open. Rejects with `BackendUnavailable` where that takes too long. */
   async passed(): Promise<void> {
-    const away = (): Error => new BackendUnavailable("nothing is heard of the engine");
     if (this.#opened !== undefined) await within(longestWaitMs, this.#opened, away);
   }
+}
+
+function away(): Error {
+  return new BackendUnavailable("nothing is heard of the engine");
 }

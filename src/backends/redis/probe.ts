@@ -45,8 +45,6 @@ export class Probe {
     const back = new Promise<void>((resolve) => this.#awaited.set(text, resolve));
     // A message that is back was written.
     const done = Promise.race([back, this.#options.send(text).then(() => back)]);
-    const late = (): Error =>
-      new BackendUnavailable(`a probe message did not come back from Redis within ${probeMs} ms`);
     try {
       await within(probeMs, done, late);
     } finally {
@@ -65,4 +63,8 @@ export class Probe {
       this.#options.broken(error instanceof Error ? error : new Error(String(error)));
     }
   }
+}
+
+function late(): Error {
+  return new BackendUnavailable(`a probe message did not come back from Redis within ${probeMs} ms`);
 }
