@@ -31,7 +31,10 @@ function run(file: string, ...args: string[]): ChildProcess & { shown(): string 
 
 it("getting started ends in a terminal that sends what is typed, also what is typed while the server is away", async () => {
   const port = await freePort();
-  const serverFile = await bundled("start", `import { server } from "./start.ts"; server.listen(${port}, "127.0.0.1");`);
+  const serverFile = await bundled(
+    "start",
+    `import { server } from "./start.ts"; server.listen(${port}, "127.0.0.1");`,
+  );
   const server = run(serverFile);
   const terminal = readFileSync(join(folder, "start-terminal.ts"), "utf8");
   const ann = run(await bundled("start-terminal", terminal), `http://127.0.0.1:${port}`);
