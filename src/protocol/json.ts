@@ -21,7 +21,7 @@ export type ReadJson =
  */
 export function readJsonObject(text: string): ReadJson {
   const shape = scan(text);
-  const value = parse(text);
+  const value = parseJson(text);
   const object = isObject(value) ? value : undefined;
   const id = idOf(object);
   if (shape.depth > maxDepth) return { ok: false, code: "too_deep", id };
@@ -46,7 +46,8 @@ function idOf(object: JsonObject | undefined): string | undefined {
   return typeof id === "string" && isToken(id) ? id : undefined;
 }
 
-function parse(text: string): unknown {
+/** `undefined`: it is no JSON. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

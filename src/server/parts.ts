@@ -96,6 +96,7 @@ export function makeParts(options: HubOptions, clock: Clock, life: HubLife): Par
     turn,
     delivered: counts.messages,
     logger,
+    clock,
     node,
     isOpen: life.isOpen,
     maxGroups: limits.rooms,

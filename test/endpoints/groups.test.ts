@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { EndpointSocket } from "../../src/server/endpoints/socket.ts";
 import type { AnyHub } from "../../src/server/any-hub.ts";
 import { eventually, serve } from "../server/support/hub.ts";
+import { BackendUnavailable } from "../../src/backends/backend.ts";
 import { connect, type Plain } from "./plain.ts";
 import { sharedBackend } from "./shared.ts";
 
@@ -88,6 +89,37 @@ describe("a group", () => {
       peer.socket.terminate();
     }
     await eventually(() => subscribed.size === 0);
+  });
+
+  it("hears the other processes once the backend is back, where it was away when the group began", async () => {
+    const { of, subscribed } = sharedBackend();
+    const [backend, other] = [of(), await serve({ backend: of() })];
+    const { subscribe } = backend;
+    let refused = 0;
+    backend.subscribe = (room, listener) =>
+      refused++ === 0 ? Promise.reject(new BackendUnavailable("away")) : subscribe(room, listener);
+    const { hub, port, logged } = await serve({ backend });
+    listening(hub);
+    const peer = await connect(`ws://127.0.0.1:${port}/g/a`);
+    await eventually(() => subscribed.size === 1);
+    other.hub.group("a").broadcast("from the other");
+    expect(await peer.next()).toBe("from the other");
+    expect(logged.filter((line) => line.startsWith("error"))).toHaveLength(1);
+  });
+
+  it("passes on nothing that is no broadcast, whoever put it on the bus", async () => {
+    const { of, subscribed } = sharedBackend();
+    const backend = of();
+    const { hub, port } = await serve({ backend });
+    listening(hub);
+    const peer = await connect(`ws://127.0.0.1:${port}/g/a`);
+    await eventually(() => subscribed.size === 1);
+    const relay = (text: string): Promise<void> =>
+      backend.relay({ name: "\u0001a", keep: { messages: 0, ms: 0 } }, text);
+    for (const text of ["", "null", "[]", '{"text":"x"}', '{"node":"n"}', '{"node":"n","text":5}']) await relay(text);
+    await relay('{"node":"n","bytes":[]}');
+    await relay('{"node":"n","text":"good"}');
+    expect(await peer.next()).toBe("good");
   });
 
   it("has a name as rooms have, and a socket is in as many as its limit", async () => {

@@ -1,7 +1,8 @@
 import type { Backend, RoomRef, Subscription } from "../../backends/backend.ts";
-import { decodeJson } from "../../protocol/encode.ts";
+import { isObject, parseJson } from "../../protocol/json.ts";
 import { isRoomName } from "../../protocol/names.ts";
 import { Broadcast } from "../broadcast.ts";
+import type { Clock } from "../clock.ts";
 import type { Delivered } from "../metrics/counts.ts";
 import type { Logger } from "../options.ts";
 import type { Turn } from "../turn.ts";
@@ -16,6 +17,7 @@ export interface GroupsContext {
   /** What groups deliver is counted with the messages of rooms. */
   readonly delivered: Delivered;
   readonly logger: Logger;
+  readonly clock: Clock;
   /** This process's own name, among those that share the backend. */
   readonly node: string;
   /** Whether the backend is open. */
@@ -24,11 +26,16 @@ export interface GroupsContext {
   readonly maxGroups: number;
 }
 
+/** A group that could not subscribe tries again after this. */
+const againMs = 1_000;
+
 /** A group that has sockets on this node; it is gone with the last of them. */
 export class GroupState implements Joined {
   readonly name: string;
   readonly broadcast: Broadcast<RawConnection>;
   readonly #left: (group: GroupState) => void;
+  /** The timer of another try to subscribe. */
+  again: unknown;
   #subscription: Subscription | undefined;
   #closed = false;
 
@@ -105,21 +112,35 @@ export class Groups {
   }
 
   #open(name: string): GroupState {
-    const { backend, logger, node } = this.#context;
     const state = new GroupState(name, this.#context, (group) => {
       this.#states.delete(group.name);
+      this.#context.clock.clearTimeout(group.again);
       group.close();
     });
     this.#states.set(name, state);
+    this.#subscribe(state);
+    return state;
+  }
+
+  #subscribe(state: GroupState): void {
+    const { backend, logger, clock, node } = this.#context;
     const relayed = (text: string): void => {
       const payload = readRelay(text, node);
       if (payload !== undefined) state.broadcast.push(payload);
     };
-    backend.subscribe(refOf(name), { appended: () => undefined, relayed }).then(
+    backend.subscribe(refOf(state.name), { appended: () => undefined, relayed }).then(
       (subscription) => state.subscribed(subscription),
-      (error: unknown) => logger.error({ group: name, err: error }, "a group hears nothing of other nodes"),
+      (error: unknown) => {
+        if (state.sockets.size === 0) return;
+        // Once: an outage is not told again by every group every second.
+        if (state.again === undefined)
+          logger.error(
+            { group: state.name, err: error },
+            "a group hears nothing of other nodes until it is subscribed",
+          );
+        state.again = clock.setTimeout(() => this.#subscribe(state), againMs);
+      },
     );
-    return state;
   }
 }
 
@@ -129,11 +150,13 @@ function refOf(group: string): RoomRef {
 }
 
 /** What another node sent; undefined: it was this one. Throws on what no node can have sent. */
-function readRelay(text: string, node: string): Payload | undefined {
-  const relay = decodeJson(text) as { node: string; text?: string; bytes?: string };
-  if (relay.node === node) return undefined;
-  if (typeof relay.text === "string") return relay.text;
-  if (typeof relay.bytes === "string") return Buffer.from(relay.bytes, "base64");
+function readRelay(relayed: string, node: string): Payload | undefined {
+  const relay = parseJson(relayed);
+  if (isObject(relay) && typeof relay["node"] === "string") {
+    if (relay["node"] === node) return undefined;
+    if (typeof relay["text"] === "string") return relay["text"];
+    if (typeof relay["bytes"] === "string") return Buffer.from(relay["bytes"], "base64");
+  }
   throw new SyntaxError("not of a node");
 }
 
