@@ -61,6 +61,24 @@ describe("messages", () => {
     expect(await peer.next()).toBe("HI");
   });
 
+  it("of bytes go out as bytes, in whatever they stand; a group's are those of the moment", async () => {
+    const { hub, port } = await serve();
+    const words = new Uint16Array([1, 2, 3]).subarray(1);
+    hub.endpoint("/out", ({ socket }) => {
+      const group = hub.group("out");
+      group.join(socket);
+      for (const bytes of [words, words.buffer, new DataView(words.buffer, 2, 1)]) {
+        socket.send(bytes);
+        group.broadcast(bytes);
+      }
+      words[0] = 9;
+    });
+    const peer = await connect(`ws://127.0.0.1:${port}/out`);
+    for (const bytes of [[2, 0, 3, 0], [1, 0, 2, 0, 3, 0], [2]]) {
+      expect([await peer.next(), await peer.next()]).toEqual([Buffer.from(bytes), Buffer.from(bytes)]);
+    }
+  });
+
   it("come in order, one at a time, however slow the app is, and none is lost where reading stops", async () => {
     const { hub, port } = await serve();
     hub.endpoint("/m", { messagesPerS: 10_000 }, async ({ socket }) => {
