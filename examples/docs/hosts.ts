@@ -41,6 +41,7 @@ export async function withFastify(hub: AnyHub, apiKeys: readonly ApiKey[]): Prom
   app.post("/echo", (request) => request.body);
 
   hub.attach(app.server);
+  app.addHook("preClose", () => hub.close()); // not onClose: Fastify waits for open sockets before that
   return app;
 }
 // #endregion

@@ -167,3 +167,15 @@ describe.each(hosts)("a hub beside $name", ({ start }) => {
     expect(await (await fetch(`http://127.0.0.1:${port}/hello`)).text()).toBe("hello");
   });
 });
+
+describe("a hub in Fastify", () => {
+  it("is closed by the app's close, which would wait for its sockets for ever", async () => {
+    const app = await withFastify(slowHub(), apiKeys);
+    await app.listen({ port: 0, host: "127.0.0.1" });
+    const peer = await open((app.server.address() as AddressInfo).port, { query: { token: "ann" } });
+    await peer.expect({ type: "welcome" });
+    await app.close();
+    await peer.until({ type: "drain" });
+    expect((await peer.closed()).code).toBe(1012);
+  });
+});
