@@ -131,6 +131,8 @@ export interface Told extends At {
   readonly cursor?: string;
   readonly duplicate?: boolean;
   readonly code?: string;
+  /** Of `outcome_unknown`: why the client gave it up, where the server said so. */
+  readonly cause?: string;
 }
 
 export interface Faulted extends At {

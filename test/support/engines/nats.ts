@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { cpSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { connect } from "@nats-io/transport-node";
 import { freePort } from "../ports.ts";
-import { killProgram, programOf, startProgram, temporaryDirectory } from "./processes.ts";
+import { hasEnded, killProgram, programOf, startProgram, temporaryDirectory } from "./processes.ts";
 
 /** One nats-server of a test's own, on loopback. */
 export interface NatsServer {
@@ -10,7 +10,7 @@ export interface NatsServer {
   readonly url: string;
   /** `kill -9`; resolves when it is gone. */
   kill(): Promise<void>;
-  /** SIGSTOP; it stands still when this returns. */
+  /** SIGSTOP; it stands still when this returns. Nothing where it is gone. */
   pause(): void;
   resume(): void;
   /** Starts it again on the same port and files, after `kill`. Resolves when it takes connections. */
@@ -78,6 +78,7 @@ async function started(
     url: `nats://127.0.0.1:${port}`,
     kill: () => killProgram(child),
     pause() {
+      if (hasEnded(child)) return;
       child.kill("SIGSTOP");
       // On a busy machine it goes on for a moment.
       while (!/^State:\s+T/m.test(readFileSync(`/proc/${child.pid}/status`, "utf8")));

@@ -231,7 +231,9 @@ export class App {
       this.#lastKey = publishing?.key;
       recorder.add({ kind: "told", actor, id, duplicate, ...(cursor !== undefined && { cursor }) });
     } catch (error) {
-      recorder.add({ kind: "told", actor, id, code: (error as FanfareError).code });
+      const { code, cause } = error as FanfareError;
+      const why = cause instanceof Error && "code" in cause ? { cause: String(cause.code) } : {};
+      recorder.add({ kind: "told", actor, id, code, ...why });
     } finally {
       this.waiting--;
     }

@@ -43,6 +43,12 @@ describe("the checker, where nothing is wrong behind our client, says nothing of
     tale.app("joined", { cursor: "e:3" }).appGets("e:5", "w3");
     expect(verdict(tale.over("e", [...three, "w1", "w3"]))).toEqual([]);
   });
+
+  it("a publish that must be refused, was sent without an answer, and is refused when it is repeated", () => {
+    const told = { code: "outcome_unknown", cause: "bad_field" };
+    const tale = plain().app("joined", { cursor: "e:3" }).appPublishes("w1", told);
+    expect(verdict(tale.over("e", three))).toEqual([]);
+  });
 });
 
 describe("the checker finds, behind our client,", () => {

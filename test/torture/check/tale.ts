@@ -64,7 +64,7 @@ export class Tale {
   }
 
   /** It publishes, and is told where that is or why it is not. */
-  appPublishes(id: string, told: { cursor?: string; code?: string }, fields: JsonObject = {}): this {
+  appPublishes(id: string, told: { cursor?: string; code?: string; cause?: string }, fields: JsonObject = {}): this {
     this.add({ kind: "asked", actor: "web", room: "room", id, ...fields });
     return this.add({ kind: "told", actor: "web", id, ...told });
   }

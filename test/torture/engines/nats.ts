@@ -13,20 +13,13 @@ const nothing = (): Promise<void> => Promise.resolve();
 /** One NATS with JetStream, and a way to it for each node. A crash of it loses nothing; a deleted stream loses all. */
 export async function nats(): Promise<Engine> {
   const server = await startNats();
+  const breaks = breaksOf(server);
   const begin = async ({ fault }: PlannedFault): Promise<() => Promise<void>> => {
-    switch (fault) {
-      case "engine-flush":
-        await deleteStream(server);
-        return nothing;
-      case "engine-pause":
-        server.pause();
-        return () => Promise.resolve(server.resume());
-      case "engine-kill":
-        await server.kill();
-        return () => server.restart();
-      default:
-        throw new Error(`NATS has no ${fault}`);
+    if (fault === "engine-flush") {
+      await deleteStream(server);
+      return nothing;
     }
+    return breaks(fault);
   };
   return {
     attach: async (node) => {
@@ -47,14 +40,11 @@ export async function nats(): Promise<Engine> {
 /** Three servers with three copies of all: one of them at a time is killed or paused, and nothing may be lost. */
 export async function natsCluster(): Promise<Engine> {
   const cluster = await startNatsCluster(3);
+  const breaks = cluster.servers.map(breaksOf);
   const begin = async ({ fault, amount }: PlannedFault): Promise<() => Promise<void>> => {
-    const victim = cluster.servers[Math.floor(amount * cluster.servers.length)] ?? cluster.servers[0];
-    if (victim === undefined || (fault !== "engine-kill" && fault !== "engine-pause")) {
-      throw new Error(`the NATS cluster has no ${fault}`);
-    }
-    if (fault === "engine-kill") await victim.kill();
-    else victim.pause();
-    return fault === "engine-kill" ? () => victim.restart() : () => Promise.resolve(victim.resume());
+    const victim = breaks[Math.floor(amount * breaks.length)] ?? breaks[0];
+    if (victim === undefined) throw new Error("the cluster has no servers");
+    return victim(fault);
   };
   return {
     attach: () => Promise.resolve(["--backend", `${cluster.urls.join(",").replaceAll(",nats://", ",")}?replicas=3`]),
@@ -64,6 +54,29 @@ export async function natsCluster(): Promise<Engine> {
     log: (room) => logIn(cluster.urls, room),
     left: (rooms) => leftIn(cluster.urls, rooms),
     end: () => cluster.stop(),
+  };
+}
+
+/** Two faults may want a server away at once: it comes back with the last, and one that is away is not paused. */
+function breaksOf(server: NatsServer): (fault: FaultName) => Promise<() => Promise<void>> {
+  let away = 0;
+  let turn: Promise<void> = Promise.resolve();
+  const inTurn = (work: () => Promise<void>): Promise<void> => (turn = turn.then(work));
+  return async (fault) => {
+    switch (fault) {
+      case "engine-pause":
+        if (away === 0) server.pause();
+        return () => Promise.resolve(server.resume());
+      case "engine-kill":
+        away++;
+        await inTurn(() => server.kill());
+        return () =>
+          inTurn(async () => {
+            if (--away === 0) await server.restart();
+          });
+      default:
+        throw new Error(`NATS has no ${fault}`);
+    }
   };
 }
 
