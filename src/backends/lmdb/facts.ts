@@ -1,4 +1,5 @@
 import type { BackendContext } from "../backend.ts";
+import { checkFactKey } from "../fact-key.ts";
 import { clampTime, factExpiryKey, factKey, factNameOf, facts, factsExpiredAt, nameOfFactExpiry } from "./layout.ts";
 import { decodeFact, encodeFact, type FactRecord } from "./records.ts";
 import { damaged } from "./room.ts";
@@ -9,9 +10,6 @@ import type { Writer } from "./writer.ts";
 interface UnderWay {
   readonly fact: FactRecord | undefined;
 }
-
-/** What a key of LMDB has room for, with some to spare. */
-const maxNameBytes = 1_000;
 
 /** Small facts with an expiry. */
 export class Facts {
@@ -31,7 +29,7 @@ export class Facts {
   }
 
   async set(name: string, value: string, ttlMs: number): Promise<void> {
-    if (Buffer.byteLength(name) > maxNameBytes) throw new RangeError(`a fact's name is at most ${maxNameBytes} bytes`);
+    checkFactKey(name);
     const key = factKey(name);
     const fact = { value, until: clampTime(this.#now() + ttlMs) };
     const writes = [
@@ -42,6 +40,7 @@ export class Facts {
   }
 
   get(name: string): string | undefined {
+    checkFactKey(name);
     const fact = this.#current(name);
     return fact !== undefined && fact.until > this.#now() ? fact.value : undefined;
   }

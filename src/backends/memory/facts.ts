@@ -1,3 +1,5 @@
+import { checkFactKey } from "../fact-key.ts";
+
 interface Fact {
   readonly value: string;
   readonly until: number;
@@ -12,10 +14,12 @@ export class MemoryFacts {
   }
 
   set(key: string, value: string, until: number): void {
+    checkFactKey(key);
     this.#facts.set(key, { value, until });
   }
 
   get(key: string, now: number): string | undefined {
+    checkFactKey(key);
     const fact = this.#facts.get(key);
     return fact !== undefined && fact.until > now ? fact.value : undefined;
   }

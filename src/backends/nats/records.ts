@@ -1,9 +1,8 @@
 import { BackendUnavailable } from "../backend.ts";
+import { checkFactKey } from "../fact-key.ts";
 import type { Stored } from "./api.ts";
 import { type Engine, untilDone } from "./engine.ts";
 import { briefMs } from "./streams.ts";
-
-const maxKeyBytes = 1_000;
 
 /** A record as it was found. */
 interface Found {
@@ -29,7 +28,7 @@ export class Records {
   }
 
   async set(key: string, value: string, ttlMs: number): Promise<void> {
-    checkKey(key);
+    checkFactKey(key);
     const { api, names, streams, clock } = this.#engine;
     const isBrief = ttlMs <= briefMs;
     const payload = JSON.stringify([value, clock.now() + ttlMs]);
@@ -41,7 +40,7 @@ export class Records {
   }
 
   async get(key: string): Promise<string | undefined> {
-    checkKey(key);
+    checkFactKey(key);
     return untilDone(this.#engine, async () => this.#valueOf((await this.#find(key))[0]));
   }
 
@@ -55,7 +54,7 @@ export class Records {
 
   /** Of many takers, on whatever node, one gets it: who writes right after what was read. */
   async take(key: string): Promise<string | undefined> {
-    checkKey(key);
+    checkFactKey(key);
     await this.#engine.link.ready(performance.now() + this.#engine.link.waitMs);
     for (let attempt = 0; attempt < 10; attempt++) {
       const found = await this.#find(key);
@@ -98,9 +97,4 @@ export class Records {
     api.deleteMessage(stream, ack.seq).catch(() => undefined);
     return true;
   }
-}
-
-function checkKey(key: string): void {
-  const bytes = Buffer.byteLength(key);
-  if (bytes > maxKeyBytes) throw new RangeError(`a fact's key is at most ${maxKeyBytes} bytes, got ${bytes}`);
 }

@@ -1,10 +1,10 @@
 import type { Msg } from "@nats-io/transport-node";
 import { type BackendContext, BackendUnavailable } from "../backend.ts";
 import { newEpoch } from "../epoch.ts";
+import { checkFactKey } from "../fact-key.ts";
 import { type Link, NoResponders } from "./link.ts";
 import type { Names } from "./names.ts";
 
-const maxKeyBytes = 1_000;
 /** Facts that a node holds; one more is refused. */
 const mostFacts = 200_000;
 const factsAMessage = 500;
@@ -69,7 +69,7 @@ export class SharedFacts {
 
   /** Resolves when the server has the word to all others. */
   async set(key: string, value: string, ttlMs: number): Promise<void> {
-    checkKey(key);
+    checkFactKey(key);
     const known = this.#facts.get(key);
     if (known === undefined && this.#facts.size >= mostFacts) throw new BackendUnavailable("too many facts are held");
     const version = (known?.version ?? 0) + 1;
@@ -80,7 +80,7 @@ export class SharedFacts {
 
   /** What the server had for this node when this was called is heard first, so that a ticket may be spent where it was not made. */
   async get(key: string): Promise<string | undefined> {
-    checkKey(key);
+    checkFactKey(key);
     await this.#link.flush();
     return this.#known(key);
   }
@@ -152,9 +152,4 @@ export class SharedFacts {
     const now = this.#now();
     for (const [key, { until }] of this.#facts) if (until <= now) this.#facts.delete(key);
   }
-}
-
-function checkKey(key: string): void {
-  const bytes = Buffer.byteLength(key);
-  if (bytes > maxKeyBytes) throw new RangeError(`a fact's key is at most ${maxKeyBytes} bytes, got ${bytes}`);
 }

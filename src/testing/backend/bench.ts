@@ -1,5 +1,5 @@
 import type { describe, expect, it } from "vitest";
-import type { Backend, RoomRef } from "../../backends/backend.ts";
+import type { Backend, BackendPromises, RoomRef } from "../../backends/backend.ts";
 import { recorder, TestClock, type Recorder } from "./tools.ts";
 
 /** The parts of vitest that the suite uses; handed in, so that this package needs no test runner of its own. */
@@ -39,21 +39,30 @@ export interface TestContext {
   skip(note?: string): void;
 }
 
-export type Needs = "log" | "nothing";
+/** What a test is about; where the backend declares that it does not have it, the test is skipped, and says so. */
+export type Need = "log" | "survival" | "nodes";
 
-/**
- * Makes a test's body of one that wants a bench. A test of the log (most are) is skipped, by name, where the backend
- * declares that it keeps none.
- */
-export type Run = (body: (bench: Bench) => Promise<void>, needs?: Needs) => (context: TestContext) => Promise<void>;
+/** Makes a test's body of one that wants a bench. Most are about the log. */
+export type Run = (
+  body: (bench: Bench) => Promise<void>,
+  needs?: readonly Need[],
+) => (context: TestContext) => Promise<void>;
+
+const declared: Readonly<Record<Need, { isMissing: (promises: BackendPromises) => boolean; words: string }>> = {
+  log: { isMissing: ({ log }) => !log, words: "it keeps no log" },
+  survival: { isMissing: ({ survives }) => survives === "nothing", words: "what it holds outlives nothing" },
+  nodes: { isMissing: ({ shared }) => !shared, words: "it is of one process" },
+};
 
 export function runWith(make: () => Promise<SuiteSubject>): Run {
-  return (body, needs = "log") =>
+  return (body, needs = ["log"]) =>
     async (test) => {
       const subject = await make();
-      if (needs === "log" && !subject.backend.promises.log) {
+      const { name, promises } = subject.backend;
+      const missing = needs.find((need) => declared[need].isMissing(promises));
+      if (missing !== undefined) {
         await subject.destroy();
-        test.skip(`${subject.backend.name} declares that it keeps no log`);
+        test.skip(`${name} declares that ${declared[missing].words}`);
         return;
       }
       const clock = new TestClock();

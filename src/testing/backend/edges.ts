@@ -17,7 +17,27 @@ export function facts({ describe, it, expect }: SuiteTools, run: Run): void {
         expect(await backend.get("f")).toBeUndefined();
         expect(await backend.take("f")).toBeUndefined();
         expect(await backend.get("never set")).toBeUndefined();
-      }, "nothing"),
+      }, []),
+    );
+    it(
+      "hold for as long as was asked, a moment or a year, whichever was said last",
+      run(async ({ backend, clock }) => {
+        const dayMs = 86_400_000;
+        await backend.set("long", "1", 400 * dayMs);
+        await backend.set("shorter", "1", 400 * dayMs);
+        await backend.set("shorter", "2", 60_000);
+        await backend.set("longer", "1", 60_000);
+        await backend.set("longer", "2", 400 * dayMs);
+        clock.now += 59_999;
+        for (const key of ["shorter", "longer"]) expect(await backend.get(key)).toBe("2");
+        clock.now += 1;
+        expect(await backend.get("shorter")).toBeUndefined();
+        clock.now += 399 * dayMs;
+        expect([await backend.get("long"), await backend.take("longer")]).toEqual(["1", "2"]);
+        clock.now += dayMs;
+        expect(await backend.get("long")).toBeUndefined();
+        expect(await backend.take("longer")).toBeUndefined();
+      }, []),
     );
     it(
       "are given to one taker alone",
@@ -28,7 +48,7 @@ export function facts({ describe, it, expect }: SuiteTools, run: Run): void {
         expect(await backend.get("ticket")).toBeUndefined();
         await backend.set("ticket", "bob", 10_000);
         expect(await backend.take("ticket")).toBe("bob");
-      }, "nothing"),
+      }, []),
     );
     it(
       "take any text as value and up to 1,000 bytes as key, and survive what the log survives",
@@ -40,7 +60,15 @@ export function facts({ describe, it, expect }: SuiteTools, run: Run): void {
         const backend = test.reopen === undefined ? test.backend : await test.reopen();
         for (const key of odd) expect(await backend.get(key)).toBe(`${key}\u0000value`);
         expect(await backend.get("taken")).toBeUndefined();
-      }, "nothing"),
+      }, []),
+    );
+    it(
+      "refuse a key over 1,000 bytes",
+      run(async ({ backend }) => {
+        const long = "é".repeat(501);
+        const calls = [() => backend.set(long, "v", 1_000), async () => backend.get(long), () => backend.take(long)];
+        for (const call of calls) await expect(call()).rejects.toThrow(RangeError);
+      }, []),
     );
   });
 }
@@ -102,13 +130,14 @@ export function closing({ describe, it, expect }: SuiteTools, run: Run): void {
         const calls = [
           ...(backend.promises.log ? ofLog : []),
           () => backend.subscribe(room, listener),
+          () => backend.relay(room, "text"),
           () => backend.set("k", "v", 1_000),
           async () => backend.get("k"),
           () => backend.take("k"),
           () => backend.check(),
         ];
         for (const call of calls) await expect(call()).rejects.toMatchObject({ name: "BackendUnavailable" });
-      }, "nothing"),
+      }, []),
     );
   });
 }

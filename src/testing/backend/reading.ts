@@ -52,6 +52,18 @@ export function reading({ describe, it, expect }: SuiteTools, run: Run): void {
         expect(await backend.readBack(roomOf("nobody was here"), undefined, 10)).toEqual([]);
       }),
     );
+    it(
+      "has nothing of another epoch than the one that is asked for",
+      run(async ({ backend }) => {
+        await backend.append(room, entryOf("a"));
+        const { epoch } = await backend.state(room);
+        expect(bodies(await backend.read(room, 0, 10, epoch))).toEqual(["a"]);
+        expect(bodies(await backend.readBack(room, undefined, 10, epoch))).toEqual(["a"]);
+        const another = (await backend.state(roomOf("another"))).epoch;
+        expect(await backend.read(room, 0, 10, another)).toEqual([]);
+        expect(await backend.readBack(room, undefined, 10, another)).toEqual([]);
+      }),
+    );
   });
 }
 
@@ -71,6 +83,20 @@ export function trimming({ describe, it, expect }: SuiteTools, run: Run): void {
         expect(state.trimmed).toBeGreaterThan(0);
         expect(bodies(await backend.readBack(room, entries[3]?.offset, 100))).toEqual(all.slice(-10, -7));
         expect(await backend.readBack(room, entries[0]?.offset, 100)).toEqual([]);
+      }),
+    );
+    it(
+      "goes by the newest word on how many are kept, from the next message on",
+      run(async ({ backend }) => {
+        const all = numbers(1, 20).map(String);
+        await Promise.all(all.map((body) => backend.append(roomOf("trim/less"), entryOf(body))));
+        const less = roomOf("trim/less", { messages: 5, ms: 86_400_000_000_000 });
+        await backend.append(less, entryOf("21"));
+        const entries = await backend.read(less, 0, 100);
+        expect(bodies(entries)).toEqual([...all.slice(-4), "21"]);
+        expect(await backend.readBack(less, undefined, 100)).toEqual(entries);
+        const { trimmed } = await backend.state(less);
+        expect(trimmed).toBe(entries[0]?.prev ?? (entries[0]?.offset ?? 0) - 1);
       }),
     );
     it(

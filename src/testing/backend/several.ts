@@ -1,21 +1,22 @@
 import type { Backend } from "../../backends/backend.ts";
-import type { Bench, Needs, Run, SuiteTools, TestContext } from "./bench.ts";
+import type { Bench, Need, Run, SuiteTools, TestContext } from "./bench.ts";
 import { bodies, entryOf, keptOffset, keyOf, numbers, recorder, roomOf } from "./tools.ts";
 
-/** Two nodes on one engine, where the backend says that it is shared. Where it says that it is not, nothing is asked. */
+/** Two nodes on one engine. */
 export function several({ describe, it, expect }: SuiteTools, run: Run): void {
   const room = roomOf("several");
   const together = (
     body: (both: readonly [Backend, Backend], bench: Bench) => Promise<void>,
-    needs?: Needs,
+    needs: readonly Need[] = ["log"],
   ): ((test: TestContext) => Promise<void>) =>
-    run(async (bench) => {
-      const { backend, second } = bench;
-      expect(second !== undefined, "a backend that is shared gives the suite a second node").toBe(
-        backend.promises.shared,
-      );
-      if (second !== undefined) await body([backend, second], bench);
-    }, needs);
+    run(
+      async (bench) => {
+        const { backend, second } = bench;
+        if (second === undefined) throw new Error("a backend that is shared gives the suite a second node");
+        await body([backend, second], bench);
+      },
+      [...needs, "nodes"],
+    );
 
   describe("several nodes", () => {
     it(
@@ -81,7 +82,7 @@ export function several({ describe, it, expect }: SuiteTools, run: Run): void {
         for (const text of texts) void one.relay(room, text);
         await Promise.all(seen.map((each) => each.relayedCount(50)));
         expect(seen.map(({ relayed }) => relayed)).toEqual([texts, texts]);
-      }, "nothing"),
+      }, []),
     );
     it(
       "relay in rooms that keep nothing",
@@ -92,7 +93,7 @@ export function several({ describe, it, expect }: SuiteTools, run: Run): void {
         await seen.relayedCount(1);
         expect(seen.relayed).toEqual(["hello"]);
         expect(seen.entries).toEqual([]);
-      }, "nothing"),
+      }, []),
     );
     it(
       "know of each other where they are subscribed",
@@ -104,7 +105,7 @@ export function several({ describe, it, expect }: SuiteTools, run: Run): void {
         // An engine may know of none, and of some without their number.
         expect([0, undefined]).toContain(before);
         for (const each of [alone, other]) expect([1, undefined]).toContain(await each.others());
-      }, "nothing"),
+      }, []),
     );
     it(
       "share facts, and give each to one taker alone",
@@ -114,7 +115,7 @@ export function several({ describe, it, expect }: SuiteTools, run: Run): void {
         const takers = await Promise.all(numbers(0, 49).map((i) => (both[i % 2] ?? both[0]).take("ticket")));
         expect(takers.filter((value) => value !== undefined)).toEqual(["ann"]);
         expect(await both[0].get("ticket")).toBeUndefined();
-      }, "nothing"),
+      }, []),
     );
   });
 }
