@@ -27,6 +27,8 @@ export interface Backend {
   /** For people: `memory`, `lmdb`, `redis`. */
   readonly name: string;
   readonly promises: BackendPromises;
+  /** The largest text that it takes; known once it is open. Absent: it sets no bound of its own. */
+  readonly largest?: Largest;
   /** Opens files or sockets. Rejects with an error whose message says what to do. Called once. */
   open(context: BackendContext): Promise<void>;
   /** Resolves when all that was appended is as durable as promised and nothing is left open. */
@@ -84,6 +86,12 @@ export interface BackendPromises {
   readonly shared: boolean;
   /** Whether it keeps logs. Without, `append`, `find`, `state` and `read` are never called, and rooms keep nothing. */
   readonly log: boolean;
+}
+
+export interface Largest {
+  readonly bytes: number;
+  /** What an operator does to raise it: follows "lower it, or". */
+  readonly remedy: string;
 }
 
 export interface BackendContext {

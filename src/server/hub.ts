@@ -17,7 +17,7 @@ import { spreadMs } from "./drain.ts";
 import type { Entrances, Listening } from "./entrances.ts";
 import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
-import type { HubOptions, Limits } from "./options.ts";
+import { checkLargest, type HubOptions, type Limits } from "./options.ts";
 import { makeParts } from "./parts.ts";
 import type { AddressOf } from "./proxies.ts";
 
@@ -92,6 +92,7 @@ export class Hub<C extends Contract = Contract> {
         missed: () => this.#nodes.operations.checkRevocations(),
         malformed: () => void counts.malformed++,
       });
+      await this.#checkLargest();
       const warning = backend.promises.shared ? undefined : warningOfWorkers(backend.name);
       if (warning !== undefined) logger.warn({}, warning);
       await this.#nodes.start();
@@ -101,6 +102,17 @@ export class Hub<C extends Contract = Contract> {
       // Nothing of a user is in its words, which say what to do about it.
       const reason = error instanceof Error ? error.message : String(error);
       logger.error({ err: error, reason }, "the backend cannot be opened");
+      throw error;
+    }
+  }
+
+  /** Where the backend is not enough it is not left open. */
+  async #checkLargest(): Promise<void> {
+    const { backend } = this.#common;
+    try {
+      checkLargest(this.limits, backend);
+    } catch (error) {
+      await backend.close();
       throw error;
     }
   }

@@ -112,6 +112,18 @@ export function resolveKeep(given: Partial<Keep> | undefined, { name, promises }
   throw new TypeError(`keep is given, and the backend ${name} keeps no log: leave it out, or ${aBackendWithLog}`);
 }
 
+/** What a message is longer by when it is kept or passed on than as it came: its room, sender, key and time. */
+const addedBytes = 4_096;
+
+/** Throws a RangeError where messages may be larger than the backend, which is open, takes. */
+export function checkLargest({ messageBytes }: Limits, { name, largest }: Backend): void {
+  if (largest === undefined || messageBytes + addedBytes <= largest.bytes) return;
+  const most = Math.max(0, largest.bytes - addedBytes);
+  throw new RangeError(
+    `limit messageBytes is ${messageBytes}, and the backend ${name} takes ${most} bytes at most: lower it, or ${largest.remedy}`,
+  );
+}
+
 /** A timer of Node takes no more milliseconds than this; no count or size needs more. */
 const maxLimit = 2 ** 31 - 1;
 

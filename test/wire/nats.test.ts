@@ -103,6 +103,17 @@ describe("two servers on one NATS with JetStream", () => {
   });
 });
 
+describe("a server whose messages may be larger than NATS takes", () => {
+  it.each(["nats", "nats+core"])("refuses to start on %s, and says what to change", async (scheme) => {
+    const backend = `${engine.url.replace("nats:", `${scheme}:`)}?prefix=${newPrefix()}`;
+    await expect(startServer(["--backend", backend, "--limit", "message_bytes=1048000"])).rejects.toThrow(
+      /limit messageBytes is 1048000, .* takes \d+ bytes at most: lower it, or raise max_payload of nats-server/,
+    );
+    const largest = await startServer(["--backend", backend, "--limit", "message_bytes=1000000"]);
+    await endServer(largest);
+  });
+});
+
 describe("two servers on core NATS", () => {
   const { one, two } = pair(() => `${engine.url.replace("nats:", "nats+core:")}?prefix=${newPrefix()}`);
 

@@ -18,8 +18,6 @@ import type { Tops } from "./tops.ts";
 
 /** A room is purged after so many appends, or after a quarter of what is kept, if that is more. */
 const leastPurgeStep = 64;
-/** The server's word on the largest payload counts the headers, which are shorter than this. */
-const headerBytes = 2_048;
 
 /** What a key left. */
 type KeyRecord = [offset: number, fingerprint: string, resultJson: string | null, streamLife: string];
@@ -68,9 +66,9 @@ export class Appends {
   }
 
   async append(room: RoomRef, entry: NewEntry, key?: KeyRef & KeyFacts): Promise<Appended> {
-    const bytes = Buffer.byteLength(entry.body) + Buffer.byteLength(key?.resultJson ?? "") + headerBytes;
-    const most = this.#engine.link.maxPayloadBytes;
-    if (bytes > most) throw new RangeError(`a message of ${bytes} bytes is over NATS's max_payload of ${most}`);
+    const bytes = Buffer.byteLength(entry.body) + Buffer.byteLength(key?.resultJson ?? "");
+    const { bytes: most } = this.#engine.link.largest;
+    if (bytes > most) throw new RangeError(`a message of ${bytes} bytes is over what NATS takes, ${most}`);
     const deadline = performance.now() + this.#engine.link.waitMs;
     let appended: Appended | undefined;
     const adding = this.#lanes.add(room.name, entry.body.length, async () => {

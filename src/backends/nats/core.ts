@@ -6,6 +6,7 @@ import {
   type BackendPromises,
   BackendUnavailable,
   type Found,
+  type Largest,
   type LogEntry,
   type LogState,
   type RoomListener,
@@ -38,6 +39,10 @@ export class CoreBackend implements Backend {
 
   constructor(settings: NatsSettings) {
     this.#settings = settings;
+  }
+
+  get largest(): Largest {
+    return this.#opened().link.largest;
   }
 
   async open(context: BackendContext): Promise<void> {

@@ -9,6 +9,7 @@ import {
   type Found,
   type KeyFacts,
   type KeyRef,
+  type Largest,
   type LogEntry,
   type NewEntry,
   type RoomListener,
@@ -64,6 +65,10 @@ export class JetStreamBackend implements Backend {
     const isFile = settings.storage === "file";
     const survives = settings.replicas > 1 ? "machine" : isFile ? "process" : "nothing";
     this.promises = { survives, shared: true, log: true };
+  }
+
+  get largest(): Largest {
+    return this.#opened().engine.link.largest;
   }
 
   async open(context: BackendContext): Promise<void> {

@@ -7,11 +7,13 @@ import {
   type MsgHdrs,
   type NatsConnection,
 } from "@nats-io/transport-node";
-import { type BackendContext, BackendUnavailable } from "../backend.ts";
+import { type BackendContext, BackendUnavailable, type Largest } from "../backend.ts";
 import { within } from "../within.ts";
 import type { NatsSettings } from "./options.ts";
 import { tlsOf } from "./tls.ts";
 
+/** The server's word on the largest payload counts the headers, which are shorter than this. */
+const headerBytes = 2_048;
 const longestDelayMs = 1_000;
 /** A connection that answers nothing is given up after two of these without an answer, and made anew. */
 const pingMs = 2_000;
@@ -66,6 +68,11 @@ export class Link {
   /** The largest payload that the server takes. */
   get maxPayloadBytes(): number {
     return this.#connection?.info?.max_payload ?? 1_048_576;
+  }
+
+  /** Of it, what is left for a text beside our own headers. */
+  get largest(): Largest {
+    return { bytes: this.maxPayloadBytes - headerBytes, remedy: "raise max_payload of nats-server" };
   }
 
   /** Rejects where there is no server, with what to do. */
