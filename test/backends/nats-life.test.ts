@@ -1,10 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { BackendUnavailable } from "../../src/backends/backend.ts";
-import type { Api } from "../../src/backends/nats/api.ts";
+import { type Api, RefusedByNats } from "../../src/backends/nats/api.ts";
 import type { EngineClock } from "../../src/backends/nats/clock.ts";
 import { Life } from "../../src/backends/nats/life.ts";
 import { Names } from "../../src/backends/nats/names.ts";
-import type { Streams } from "../../src/backends/nats/streams.ts";
+import { resolveOptions } from "../../src/backends/nats/options.ts";
+import { Streams } from "../../src/backends/nats/streams.ts";
 
 describe("the life of the stream", () => {
   /** A stream whose answers may be overtaken by what it sends on. */
@@ -90,5 +91,30 @@ describe("the life of the stream", () => {
     await life.verify();
     expect(life.current).toMatchObject({ parent: "first", fork: 5 });
     expect(written).toHaveLength(1);
+  });
+});
+
+describe("a stream that cannot be made", () => {
+  it("is waited for once, and then the reason is told, however long it lasts", async () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    try {
+      const names = new Names("test");
+      const info = { config: { max_age: 1e18, duplicate_window: 1e18 }, state: { last_seq: 1 } };
+      const api = {
+        info: (name: string) => Promise.resolve(name === names.log ? undefined : { ...info, name }),
+        createStream: () => Promise.reject(new RefusedByNats("subjects overlap with an existing stream")),
+        updateStream: () => Promise.resolve(),
+      };
+      const streams = new Streams(api as unknown as Api, names, resolveOptions({ servers: "nats://127.0.0.1" }));
+      const said: string[] = [];
+      for (let second = 0; second < 30; second++) {
+        said.push(await streams.ensure().then(() => "made", String));
+        vi.advanceTimersByTime(1_000);
+      }
+      expect(said[0]).toMatch(/is missing/);
+      for (const each of said.slice(1)) expect(each).toMatch(/test-log.*subjects overlap/);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

@@ -40,8 +40,8 @@ export class Streams {
   #spans: Spans = leastSpans;
   /** Those that this node has seen. */
   readonly #seen = new Set<string>();
-  /** Since when each was found missing, by the monotonic clock. */
-  readonly #missing = new Map<string, number>();
+  /** Since when each was found missing, and when it was looked for last, by the monotonic clock. */
+  readonly #missing = new Map<string, { readonly since: number; readonly lookedAt: number }>();
 
   constructor(api: Api, names: Names, settings: NatsSettings) {
     this.#api = api;
@@ -112,11 +112,12 @@ export class Streams {
    */
   #awaitDeletion(name: string): void {
     const now = performance.now();
-    const known = this.#missing.get(name) ?? now;
+    const known = this.#missing.get(name);
     // Nobody looked for long: it may have been there meanwhile.
-    const since = now - known > longestLookMs ? now : known;
-    this.#missing.set(name, since);
-    if (now - since < deletionMs) throw new BackendUnavailable(`the stream ${name} was deleted, and is made anew soon`);
+    const isOld = known === undefined || now - known.lookedAt > longestLookMs;
+    const since = isOld ? now : known.since;
+    this.#missing.set(name, { since, lookedAt: now });
+    if (now - since < deletionMs) throw new BackendUnavailable(`the stream ${name} is missing, and is made anew soon`);
   }
 
   /** Another node may be first. */
