@@ -305,6 +305,28 @@ describe("when NATS fails", () => {
     }
   }, 20_000);
 
+  it("with its files put back: a node without members, which knew too little to find out, is told of the new epoch", async () => {
+    const own = await startNats();
+    try {
+      const options = { servers: own.url, prefix: newPrefix(), waitMs: 10_000 };
+      const [writer, other] = await Promise.all([opened(options), opened(options)]);
+      const seen = await told(writer, room);
+      await other.append(room, entry("kept"));
+      const forgotten = await own.backup();
+      for (const i of [1, 2, 3]) await writer.append(room, entry(`lost ${i}`));
+      await own.kill();
+      forgotten.putBack();
+      await own.restart();
+      await seen.until(({ jumps }) => jumps.length === 1);
+      const appended = await other.append(room, entry("new"));
+      expect(appended).toMatchObject({ kind: "kept", epoch: seen.jumps[0]?.epoch });
+      await seen.until(({ words }) => words.includes("new"));
+      expect(brokenLinks(seen)).toEqual([]);
+    } finally {
+      await own.stop();
+    }
+  }, 20_000);
+
   it("with its files put back, and rooms that go on at once: what comes next follows where each room goes on", async () => {
     const own = await startNats();
     let held = Promise.resolve();

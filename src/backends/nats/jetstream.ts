@@ -97,6 +97,7 @@ export class JetStreamBackend implements Backend {
     const appends = new Appends({ engine, logs, tops, keys: new Records(engine, false) });
     try {
       await link.open();
+      link.subscribe(names.liveLife, (message) => life.pushed(message.string()));
       const probe = new Probe(engine);
       this.#open = { engine, rooms, logs, pages, appends, facts: new Records(engine, true), feeds, bus, probe };
     } catch (error) {

@@ -84,6 +84,12 @@ export class Life {
     return this.#mark?.seq ?? 0;
   }
 
+  /** What the stream sent on when its record was written, by whatever node: not all nodes find out by themselves. */
+  pushed(text: string): void {
+    const { name } = JSON.parse(text) as StreamLife;
+    this.heardOf(name).catch(() => undefined);
+  }
+
   /** A message is of this life: where that is neither the current one nor known to be over, it is looked which is current. */
   async heardOf(name: string): Promise<void> {
     const isKnown = (): boolean => name === this.current.name || this.#over.has(name);

@@ -64,6 +64,11 @@ export class Names {
     return `${this.#prefix}.room.~probe.m`;
   }
 
+  /** Where the stream sends on who wrote its life. */
+  get liveLife(): string {
+    return `${this.#prefix}.room.~life.m`;
+  }
+
   briefOf(key: string): string {
     return `${this.#prefix}.brief.${digest(key)}`;
   }
