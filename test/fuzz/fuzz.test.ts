@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Fault } from "./fault.ts";
-import { fuzz, makeCase } from "./run.ts";
+import { fuzz, makeCase, type Report } from "./run.ts";
 import { type Target, targets } from "./targets/index.ts";
 import { plainConfig } from "./victim.ts";
 
@@ -12,28 +12,28 @@ const all = Object.keys(targets) as Target[];
 /** Other tests run on the same cores. */
 const patienceMs = 5_000;
 
+/** What a server answers to those who get past its first checks, and to those who do not. */
+const farAnswers: readonly string[] = [
+  ...["welcome", "joined", "message", "history", "ack", "bad_field", "too_deep", "not_joined"],
+  ...["HTTP 101", "HTTP 200", "HTTP 400", "HTTP 401", "HTTP 403", "HTTP 404", "HTTP 405"],
+  ...["close 1002", "close 4001"],
+];
+
 describe("the fuzzer", () => {
   it.each(["memory", "lmdb"] as const)(
     "finds nothing on %s in a few seconds, and gets far",
     { timeout: 90_000 },
     async (backend) => {
-      const report = await fuzz({ seed: 7, seconds: 5, targets: all, backend, patienceMs });
+      const runFor = (seconds: number): Promise<Report> =>
+        fuzz({ seed: 7, seconds, targets: all, backend, patienceMs });
+      const missed = ({ seen }: Report): readonly string[] => farAnswers.filter((what) => !seen.has(what));
+      let report = await runFor(5);
+      // A machine that is busy does not get so far in that time.
+      if (report.finding === undefined && missed(report).length > 0) report = await runFor(40);
       expect(report.finding).toBeUndefined();
       expect([...report.perTarget.keys()].toSorted()).toEqual(all.toSorted());
       expect(report.heard).toBeGreaterThan(10);
-      const deep = ["welcome", "joined", "message", "history", "ack", "bad_field", "too_deep", "not_joined"];
-      const outer = [
-        "HTTP 101",
-        "HTTP 200",
-        "HTTP 400",
-        "HTTP 401",
-        "HTTP 403",
-        "HTTP 404",
-        "HTTP 405",
-        "close 1002",
-        "close 4001",
-      ];
-      expect([...deep, ...outer].filter((what) => !report.seen.has(what))).toEqual([]);
+      expect(missed(report)).toEqual([]);
     },
   );
 
