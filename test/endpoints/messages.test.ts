@@ -61,6 +61,23 @@ describe("messages", () => {
     expect(await peer.next()).toBe("HI");
   });
 
+  it("that do not fit can be dealt with at leisure: the next one waits, and what fails there fails the handler", async () => {
+    const { hub, port, logged } = await serve();
+    const invalid = async ({ fault }: { fault: string }, socket: { send(data: string): boolean }): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      if (fault === "kind") throw new Error("the app's own");
+      socket.send("told");
+    };
+    hub.endpoint("/m", { receive: "json", invalid }, async ({ socket }) => {
+      for await (const message of socket) socket.send({ message });
+    });
+    const peer = await connect(`ws://127.0.0.1:${port}/m`);
+    for (const message of ["{", "1", Buffer.from("1")]) peer.send(message);
+    expect([await peer.next(), await peer.next()]).toEqual(["told", { message: 1 }]);
+    expect((await peer.closed()).code).toBe(1011);
+    expect(logged.filter((line) => line.startsWith("error"))).toEqual(["error a handler failed"]);
+  });
+
   it("of bytes go out as bytes, in whatever they stand; a group's are those of the moment", async () => {
     const { hub, port } = await serve();
     const words = new Uint16Array([1, 2, 3]).subarray(1);

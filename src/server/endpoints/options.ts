@@ -79,8 +79,11 @@ export interface EndpointOptions<Path extends string = string, R extends Receive
    * `json`: the value of a JSON text. A Standard Schema: its output, for the value of a JSON text.
    */
   readonly receive?: R;
-  /** What a message gets that is not so. The loop goes on with the next one. Absent: close 1003, 1007 or 1008. */
-  readonly invalid?: (invalid: Invalid, socket: EndpointSocket<MessageOf<R>>) => void;
+  /**
+   * What a message gets that is not so. The loop goes on with the next one when what this returns has resolved; where it
+   * throws or rejects, the loop does. Absent: close 1003, 1007 or 1008.
+   */
+  readonly invalid?: (invalid: Invalid, socket: EndpointSocket<MessageOf<R>>) => unknown;
   /** Subprotocols that the endpoint speaks; the first that the peer offers is selected. Absent: none. */
   readonly protocols?: readonly string[];
   /** The largest message. Absent: the hub's limit. */

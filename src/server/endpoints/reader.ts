@@ -21,12 +21,12 @@ const codes: Readonly<Record<Invalid["fault"], number>> = {
 export class Reader<M> {
   readonly #connection: RawConnection;
   readonly #receive: Receive;
-  readonly #invalid: ((invalid: Invalid, socket: EndpointSocket<M>) => void) | undefined;
+  readonly #invalid: ((invalid: Invalid, socket: EndpointSocket<M>) => unknown) | undefined;
 
   constructor(
     connection: RawConnection,
     receive: Receive,
-    invalid: ((invalid: Invalid, socket: EndpointSocket<M>) => void) | undefined,
+    invalid: ((invalid: Invalid, socket: EndpointSocket<M>) => unknown) | undefined,
   ) {
     this.#connection = connection;
     this.#receive = receive;
@@ -43,7 +43,7 @@ export class Reader<M> {
       const read = await readMessage(this.#receive, message);
       if (read.ok) return read.value as M;
       if (this.#invalid === undefined) this.#connection.close(codes[read.invalid.fault], words[read.invalid.fault]);
-      else this.#invalid(read.invalid, socket);
+      else await this.#invalid(read.invalid, socket);
     }
   }
 }
