@@ -15,7 +15,7 @@ export function heartbeat(hub: AnyHub, { heartbeatMs = 30_000, pongMs = 10_000 }
       if (now >= pongBy) return socket.close(1008, "no pong");
       if (now < pingAt) continue;
       socket.send({ type: "ping" });
-      pingAt += heartbeatMs;
+      while (pingAt <= now) pingAt += heartbeatMs; // a process that was stopped for a while owes no pings
       pongBy = Math.min(pongBy, now + pongMs); // of several pings without an answer, the first one's
     }
   });
