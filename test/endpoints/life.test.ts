@@ -95,6 +95,23 @@ describe("the end of a connection", () => {
 });
 
 describe("a drain", () => {
+  it("turns away who is still being asked who it is, which is no error", async () => {
+    let asked = 0;
+    const auth = async ({ token }: { token: string }): Promise<{ user: string }> => {
+      asked++;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return { user: token };
+    };
+    const { hub, port, logged } = await serve({ auth });
+    hub.endpoint("/e", { authenticate: true }, () => undefined);
+    const peer = connect(`ws://127.0.0.1:${port}/e?token=ann`);
+    peer.catch(() => undefined);
+    await eventually(() => asked === 1);
+    await hub.close({ drainMs: 0 });
+    await expect(peer).rejects.toThrow("status 503");
+    expect(logged.filter((line) => /^(error|warn)/.test(line))).toEqual([]);
+  });
+
   it("lets the message under way be answered, closes with 1012, and sends no frame of the hub's", async () => {
     const { hub, port } = await serve();
     let under: (() => void) | undefined;

@@ -173,14 +173,16 @@ export class EndpointDoor {
     const unauthorized = { code: options.unauthorized ?? 4001, reason: "unauthorized" };
     let identity: Identity | undefined;
     if (options.authenticate === true || options.authenticate === "optional") {
-      const { cookie, anonymous, check, randomBytes, logger } = this.#context;
+      const { cookie, anonymous, check, randomBytes, draining, logger } = this.#context;
       const origins = options.origins ?? this.#context.origins;
       const credentials = findCredentials(request, facts.query, { cookie, origins });
       try {
         if (credentials !== undefined) identity = await check(credentials, facts);
         else if (anonymous) identity = anonymousIdentity(facts.query, undefined, randomBytes);
       } catch (error) {
-        logger.error({ endpoint: route.endpoint.path.path, err: error }, "credentials cannot be checked");
+        // A hub that closes takes with it what the check needs, and lets nobody in whatever that says.
+        if (!draining())
+          logger.error({ endpoint: route.endpoint.path.path, err: error }, "credentials cannot be checked");
         return notNow("not ready");
       }
       const isNeeded = options.authenticate === true || credentials !== undefined;
