@@ -47,6 +47,7 @@ export function refusePlainRequest(request: IncomingMessage): UpgradeRefusal {
  * Paths, origins and limits are the hub's.
  */
 export function checkUpgrade(request: IncomingMessage): UpgradeRefusal | undefined {
+  if (request.rawHeaders.length > 2 * maxHeaders) return refusal(431, "too many headers");
   if (request.httpVersion !== "1.1") return refusal(400, "a WebSocket needs HTTP/1.1");
   if (headerValues(request.rawHeaders, "host").length !== 1) return refusal(400, "exactly one Host header is needed");
   if (request.method !== "GET") return getOnly;
@@ -76,6 +77,9 @@ export function respondRefusal(response: ServerResponse, refused: UpgradeRefusal
   const body = `${refused.message}\n`;
   response.writeHead(refused.status, headersOf(refused, body)).end(body);
 }
+
+/** Far more than browsers and proxies send. Node bounds their bytes; of many short ones it drops the last without a word. */
+const maxHeaders = 200;
 
 function checkHandshake(request: IncomingMessage): UpgradeRefusal | undefined {
   const { headers } = request;

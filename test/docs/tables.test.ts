@@ -208,6 +208,7 @@ describe("fixed bounds", () => {
     "a token, characters": constant("src/server/auth/jwt.ts", "maxTokenCharacters"),
     "rooms of a stream over [SSE](sse.md)": maxStreamRooms,
     "Last-Event-ID, bytes": maxIdBytes,
+    "headers of an upgrade": constant("src/server/upgrade.ts", "maxHeaders"),
     "the rest of an HTTP body after its answer, milliseconds": constant("src/http/answer.ts", "lingerMs"),
     "the other side's close after a refused upgrade, milliseconds": constant("src/server/upgrade.ts", "lingerMs"),
   };

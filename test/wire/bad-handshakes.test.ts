@@ -91,6 +91,10 @@ describe("what is no lawful upgrade", () => {
       name: "3,000 headers",
       options: { headers: Object.fromEntries(Array.from({ length: 3_000 }, (_, i) => [`X-${i}`, "1"])) },
     },
+    {
+      name: "3,000 headers in 13 kB",
+      options: { headers: Object.fromEntries(Array.from({ length: 3_000 }, (_, i) => [i.toString(36), ""])) },
+    },
     { name: "a URL of 20 kB", options: { path: `/ws?token=${"x".repeat(20_000)}` } },
   ])("$name get 431", async ({ options }) => {
     expect((await answer(options)).status).toBe(431);
