@@ -99,7 +99,7 @@ export class Admission {
     };
   }
 
-  /** A token is mostly checked at once, and then no connect pays for a promise. */
+  /** A token is mostly checked at once, and then no connect that came with one pays for a promise. */
   #settle(connection: Connection, facts: RequestFacts, credentials: Credentials): void {
     let found: Identity | undefined | Promise<Identity | undefined>;
     try {
@@ -109,6 +109,8 @@ export class Admission {
       return;
     }
     if (isLater(found)) this.#wait(connection, facts, found);
+    // What came together with it was sent before `welcome`, and a second `auth` there is a misuse (P-14).
+    else if (credentials.kind === "first") this.#wait(connection, facts, Promise.resolve(found));
     else this.#decide(connection, facts, found);
   }
 

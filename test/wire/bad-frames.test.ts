@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { JsonObject } from "../../src/protocol/json.ts";
+import { frameBytes, rawConnect, upgradeText, type RawPeer } from "../support/raw.ts";
 import { endServer, startServer, type TestServer } from "../support/server.ts";
 import { connect, connectAs, type Peer } from "../support/socket.ts";
 import { makeToken } from "../support/token.ts";
@@ -158,13 +159,34 @@ describe("before authentication", () => {
     await stranger.expectClose(4001);
   });
 
+  /** In one write: two could be read one after the other, and then what follows comes after `welcome`. */
+  async function saysAtOnce(frames: readonly JsonObject[]): Promise<RawPeer> {
+    const stranger = await rawConnect(server);
+    stranger.write(upgradeText(server, { path: "/ws?auth=first" }));
+    expect((await stranger.head()).status).toBe(101);
+    expect(await stranger.nextJson()).toMatchObject({ type: "auth_required" });
+    stranger.write(Buffer.concat(frames.map((frame) => frameBytes(JSON.stringify(frame)))));
+    return stranger;
+  }
+
   it("a second auth before welcome closes with 4001", async () => {
-    const stranger = await connect(server, { query: { auth: "first" } });
-    await stranger.expect({ type: "auth_required" });
-    stranger.send({ type: "auth", token: makeToken({ sub: "ann" }) });
-    stranger.send({ type: "auth", token: makeToken({ sub: "bob" }) });
-    // Another user's token closes before `welcome` and after it alike.
-    await stranger.expectClose(4001);
+    const auth = { type: "auth", token: makeToken({ sub: "ann" }) };
+    const stranger = await saysAtOnce([auth, auth]);
+    expect(await stranger.nextJson()).toMatchObject({ type: "error", code: "unauthorized" });
+    expect(await stranger.closeCode()).toBe(4001);
+    stranger.destroy();
+  });
+
+  it("what came together with the first auth takes effect after it", async () => {
+    const stranger = await saysAtOnce([
+      { type: "auth", token: makeToken({ sub: "ann", rooms: ["**"] }) },
+      { type: "join", id: "1", room },
+      { type: "ping", id: "2" },
+    ]);
+    expect(await stranger.nextJson()).toMatchObject({ type: "welcome", user: "ann" });
+    const answers = [await stranger.nextJson(), await stranger.nextJson()];
+    expect(new Set(answers.map(({ re }) => re))).toEqual(new Set(["1", "2"]));
+    stranger.destroy();
   });
 
   it("what follows a bad token is not read", async () => {
