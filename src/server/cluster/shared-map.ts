@@ -45,6 +45,7 @@ export class SharedMap {
    * undefined: some. Asked before they are counted, so that whoever is counted was asked, or has nothing yet and says so.
    */
   async open(count: () => Promise<number | undefined>): Promise<void> {
+    this.#adopt();
     const opening = (this.#opening = new Opening(this.#lines.clock));
     this.#mustAsk = true;
     await this.#sync();
@@ -55,7 +56,6 @@ export class SharedMap {
     } finally {
       opening.close();
       this.#opening = undefined;
-      this.#adopt();
     }
   }
 
@@ -286,7 +286,7 @@ export class SharedMap {
     }
   }
 
-  /** Whoever was in the map before this node has told of what it knows, which is newer. */
+  /** Before anyone asks: another node that opens the map at this moment has to hear of it from this one. */
   #adopt(): void {
     for (const [node, changes] of this.#lines.left()) {
       if (this.#replicas.has(node)) continue;

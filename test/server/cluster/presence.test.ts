@@ -270,6 +270,21 @@ describe("nodes that come and go", () => {
     },
   );
 
+  it("has nobody flap where they come back to such a room at once, on two nodes", async () => {
+    const { nodes, a, b, c } = await three();
+    for (const user of ["ann", "bob"]) (await nodes.join(a, user, "small"))!.vanish(graceMs + 2_000);
+    await a.leave();
+    const joining = [
+      nodes.join(b, "ann", "small", { presence: true }),
+      nodes.join(c, "bob", "small", { presence: true }),
+    ];
+    for (const peer of await Promise.all(joining)) {
+      const seen = new Observer(peer!);
+      await nodes.wait(15_000);
+      expect(["ann", "bob"].map((user) => seen.hear().told.get(user))).toEqual(["=", "="]);
+    }
+  });
+
   it("brings nobody back in such a room who said goodbye, and forgets it in time", async () => {
     const { nodes, a, b, c } = await three();
     for (const room of ["small", "never opened"]) {
