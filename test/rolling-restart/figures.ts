@@ -1,3 +1,5 @@
+import type { Got } from "../torture/records.ts";
+import { flapsOf } from "./flaps.ts";
 import type { Rolling } from "./run.ts";
 
 /** What a rolling restart came to, second by second. */
@@ -9,7 +11,7 @@ export interface Figures {
   /** Messages that members got in each second. */
   readonly deliveries: readonly number[];
   /** What watchers were told of users who left, or who came, after all were there. */
-  readonly flaps: readonly string[];
+  readonly flaps: readonly Got[];
   /** Members that were not resumed, and apps that were told to begin anew. */
   readonly resets: number;
   /** Messages that apps on our client were given. */
@@ -28,9 +30,6 @@ export function figuresOf({ records, restarts }: Rolling): Figures {
   const got = records.filter((record) => record.kind === "got");
   const opened = records.filter((record) => record.kind === "opened" && record.at >= sinceMs);
   const reconnects = counts(opened.map(({ at }) => at));
-  const flaps = got.filter(({ at, frame }) => {
-    return frame["type"] === "presence" && at >= sinceMs && at < untilMs && ("left" in frame || "joined" in frame);
-  });
   const refused = got.filter(({ frame }) => frame["recovered"] === false || frame["type"] === "gap").length;
   const apps = records.filter((record) => record.kind === "app");
   return {
@@ -38,7 +37,7 @@ export function figuresOf({ records, restarts }: Rolling): Figures {
     reconnects,
     peakReconnects: Math.max(0, ...reconnects),
     deliveries: counts(got.filter(({ frame }) => frame["type"] === "message").map(({ at }) => at)),
-    flaps: flaps.map(({ at, connection, frame }) => `${Math.round(at)} ms, ${connection}: ${JSON.stringify(frame)}`),
+    flaps: flapsOf(records, sinceMs, untilMs),
     resets: refused + apps.filter(({ what }) => what === "reset").length,
     appMessages: apps.filter(({ what }) => what === "message").length,
   };

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { check } from "../torture/check/index.ts";
 import { showViolations } from "../torture/witness.ts";
 import { figuresOf } from "./figures.ts";
+import { showFlaps } from "./flaps.ts";
 import { plot } from "./plot.ts";
 import { rollingRestart } from "./run.ts";
 
@@ -30,7 +31,7 @@ say(`messages delivered               ${figures.deliveries.reduce((sum, count) =
 say(`to apps on fanfare/client        ${figures.appMessages}`);
 say(`members or apps that were reset  ${figures.resets}`);
 say(`arrivals and departures told     ${figures.flaps.length}`);
-for (const flap of figures.flaps) say(`  ${flap}`);
+if (figures.flaps.length > 0) say(showFlaps(figures.flaps, rolling));
 if (values.plot !== undefined) {
   const title = `A rolling restart of 3 nodes with ${clients.toLocaleString("en")} clients`;
   await writeFile(values.plot, plot(rolling, figures, title));

@@ -10,6 +10,7 @@ import type { Address } from "../support/no-loss/connection.ts";
 import { freePort } from "../support/ports.ts";
 import type { TestServer } from "../support/server.ts";
 
+const upstreamHeader = "X-Upstream";
 const startWithinMs = 10_000;
 
 export interface Nginx {
@@ -33,6 +34,10 @@ export async function startNginx(servers: readonly TestServer[]): Promise<Nginx>
   const upstream = servers.map(({ host }) => `server ${host} max_fails=0;`).join("\n        ");
   const text = configuration(kind, place, shippedTimes)
     .replace(`server ${first.host} max_fails=0;`, upstream)
+    .replace(
+      "proxy_http_version 1.1;",
+      `proxy_http_version 1.1;\n            add_header ${upstreamHeader} $upstream_addr always;`,
+    )
     .replaceAll("proxy_next_upstream off;", "proxy_next_upstream error timeout http_503;");
   writeFileSync(join(folder.path, "proxy.conf"), text);
   const child = spawn(findProgram(kind), kind.args(place), { stdio: "ignore" });
@@ -45,6 +50,11 @@ export async function startNginx(servers: readonly TestServer[]): Promise<Nginx>
       folder.remove();
     },
   };
+}
+
+/** The server that answered, by the head of its answer: of several that were asked the last. */
+export function upstreamOf(head: string): string | undefined {
+  return new RegExp(`^${upstreamHeader}: (?:.*, )?(\\S+)\r?$`, "im").exec(head)?.[1];
 }
 
 /** Its workers end with it only where it is told to end. */

@@ -11,7 +11,7 @@ import { Publisher } from "../torture/actors/publisher.ts";
 import { finalReads, presenceReads } from "../torture/final.ts";
 import { Recorder, type App, type Rec } from "../torture/records.ts";
 import type { World } from "../torture/world.ts";
-import { startNginx, type Nginx } from "./nginx.ts";
+import { startNginx, upstreamOf, type Nginx } from "./nginx.ts";
 
 export interface RollingOptions {
   readonly clients: number;
@@ -27,6 +27,10 @@ export interface Rolling {
   readonly restarts: readonly { readonly node: string; readonly fromMs: number; readonly toMs: number }[];
   /** How each node ended. */
   readonly exitCodes: readonly (number | null)[];
+  /** Which node each connection led to, by its name in the records. */
+  readonly nodeOf: ReadonlyMap<string, string>;
+  /** What each node wrote. */
+  readonly outputs: readonly string[];
 }
 
 const nodes = 3;
@@ -63,6 +67,7 @@ class Run {
   readonly #apps: Client[] = [];
   readonly #appRooms: Map<string, { readonly state: RoomState }> = new Map();
   readonly #rooms: readonly string[];
+  readonly #nodeOf = new Map<string, string>();
   readonly #users = new Map<string, Set<string>>();
   #nginx: Nginx | undefined;
   #calls = 0;
@@ -102,7 +107,8 @@ class Run {
       await wait(betweenMs);
     }
     await this.#finish();
-    return { records: this.#recorder.records, restarts, exitCodes };
+    const outputs = this.#servers.map(({ output }) => output);
+    return { records: this.#recorder.records, restarts, exitCodes, nodeOf: this.#nodeOf, outputs };
   }
 
   async end(): Promise<void> {
@@ -205,6 +211,10 @@ class Run {
         return { name: name ?? "", address: { host: server.host, port: server.port } };
       },
       refused: () => undefined,
+      upgraded: (connection, head) => {
+        const i = this.#servers.findIndex(({ host }) => upstreamOf(head) === host);
+        if (i !== -1) this.#nodeOf.set(connection, `node-${i + 1}`);
+      },
       callId: () => `call-${++this.#calls}`,
     };
   }

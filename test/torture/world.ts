@@ -19,5 +19,7 @@ export interface World {
   door(name?: string): Door;
   /** A server has told a device to stop (4001, 4003). */
   refused(device: Device): void;
+  /** A connection is open; `head` is the answer to its handshake. */
+  upgraded?(connection: string, head: string): void;
   callId(): string;
 }

@@ -10,6 +10,8 @@ export interface Address {
 export interface ConnectionEvents {
   /** A text frame: its bytes are `bytes` from `start` to `end`, valid during the call only. */
   text(bytes: Buffer, start: number, end: number): void;
+  /** The handshake is complete; `head` is the server's answer. */
+  upgraded?(head: string): void;
   /** The connection is gone: with the close frame's code, or without one. Called once, and not after `cut`. */
   ended(code: number | undefined): void;
 }
@@ -82,6 +84,7 @@ export class LeanConnection {
       if (end === -1) return void (this.#rest = bytes);
       if (!bytes.subarray(0, 12).toString().startsWith("HTTP/1.1 101")) return this.#over(undefined);
       this.#isUpgraded = true;
+      this.#events.upgraded?.(bytes.toString("latin1", 0, end));
       for (const text of this.#waiting.splice(0)) this.#socket.write(frameBytes(text));
       bytes = bytes.subarray(end + headEnd.length);
     }

@@ -134,6 +134,7 @@ export class Device {
       text: (bytes, start, end) => {
         if (this.#connection === socket) this.#text(bytes.toString("utf8", start, end));
       },
+      upgraded: (head) => this.#world.upgraded?.(connection, head),
       ended: (code) => {
         if (this.#connection !== socket) return;
         this.#recorder.add({ kind: "ended", connection, by: "peer", ...(code !== undefined && { code }) });
