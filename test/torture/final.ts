@@ -9,6 +9,7 @@ const pollMs = 200;
 /** After a busy run one room has some thousands of messages; beyond this they are not read. */
 const mostPages = 1_000;
 const leftWithinMs = 20_000;
+const answeredWithinMs = 20_000;
 
 /** All that is known of a node here: by its name the world finds the way to it. */
 interface Named {
@@ -91,7 +92,7 @@ async function logFrom(world: World, node: string, room: string): Promise<Omit<K
   for (let page = 0; page < mostPages; page++) {
     const query = before === undefined ? "" : `&before=${before}`;
     const path = `/v1/rooms/${room}/messages?limit=100${query}`;
-    const { status, body } = await call(world, { actor: "reader", method: "GET", path, node });
+    const { status, body } = await answered(world, { actor: "reader", method: "GET", path, node });
     if (status !== 200) throw new Error(`${node} does not give the log of ${room}: ${status} ${JSON.stringify(body)}`);
     cursor = String(body["cursor"]);
     const messages = body["messages"] as JsonObject[];
@@ -107,6 +108,16 @@ async function logFrom(world: World, node: string, room: string): Promise<Omit<K
   }
   const [epoch = "", head = ""] = cursor.split(":");
   return { source: node, room, epoch, head: Number(head), entries };
+}
+
+/** As a client does: what cannot be answered now (a busy machine) is asked again, for a while. */
+async function answered(world: World, request: Parameters<typeof call>[1]): ReturnType<typeof call> {
+  const untilMs = world.recorder.now() + answeredWithinMs;
+  for (;;) {
+    const answer = await call(world, request);
+    if (answer.status !== 503 || world.recorder.now() > untilMs) return answer;
+    await wait(pollMs);
+  }
 }
 
 /** The name that a message's data hold. */
