@@ -114,10 +114,18 @@ function addressOf(server: Server): string {
   return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
 }
 
-/** The hub first: it says goodbye to its connections. Then whatever keep-alive still holds open. */
+/** What the hub has answered may take so long to be written. */
+const lastWriteMs = 200;
+
+/**
+ * The hub first: it says goodbye to its connections. Calls over HTTP are answered meanwhile, each as the last of its
+ * connection, so that the next one goes to another process. Then whatever still holds open.
+ */
 async function close(hub: Hub, server: Server, drainMs: number): Promise<void> {
+  server.prependListener("request", (_request, response) => (response.shouldKeepAlive = false));
   await hub.close({ drainMs });
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeAllConnections();
+  const cut = setTimeout(() => server.closeAllConnections(), lastWriteMs);
   await closed;
+  clearTimeout(cut);
 }

@@ -40,6 +40,7 @@ const minListedMembers = 1_000;
  */
 export class Calls {
   readonly #context: HandleContext;
+  readonly #underWay: Set<Promise<unknown>> = new Set();
 
   constructor(context: HandleContext) {
     this.#context = context;
@@ -131,13 +132,21 @@ export class Calls {
     return this.#context.operations.disconnect(user, revoke);
   }
 
+  /** Resolves when all that has been asked until now is answered, or has failed. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+  }
+
   /** A handler of the app that throws counts, whatever way it was come to. */
   async #counted<T>(asked: Promise<T>): Promise<T> {
+    this.#underWay.add(asked);
     try {
       return await asked;
     } catch (error) {
       if (!(error instanceof Refused) && !(error instanceof BackendUnavailable)) this.#context.counts.handlerErrors++;
       throw error;
+    } finally {
+      this.#underWay.delete(asked);
     }
   }
 

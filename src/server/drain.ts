@@ -8,6 +8,8 @@ export const spreadMs = 2_000;
 const farewellMs = 500;
 /** How long the answers to what was read may take, where the drain does not leave more. */
 const answerMs = 700;
+/** After `drainMs` whoever is not done is cut off within this: the answers, and then the farewell. */
+export const lastAnswerMs: number = answerMs + farewellMs;
 /** How often a connection that is to be closed is asked whether its requests are answered. */
 const pollMs = 10;
 
@@ -44,6 +46,14 @@ export async function drain(connections: readonly Connected[], { drainMs, random
     }),
   );
   await allGone(connections, performance.now() + farewellMs);
+}
+
+/** Resolves when `settled` does, or after `ms`. */
+export async function settledWithin(ms: number, settled: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([settled, late]);
+  clearTimeout(timer);
 }
 
 async function allGone(connections: readonly Connected[], until: number): Promise<void> {

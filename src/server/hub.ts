@@ -13,7 +13,7 @@ import { Group, type Groups } from "./endpoints/groups.ts";
 import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
 import type { EndpointHandler, EndpointOptions, Receive, Who } from "./endpoints/options.ts";
 import { RawConnection } from "./endpoints/connection.ts";
-import { spreadMs } from "./drain.ts";
+import { lastAnswerMs, settledWithin, spreadMs } from "./drain.ts";
 import type { Entrances, Listening } from "./entrances.ts";
 import { ConnectionHandle, RoomHandle, UserHandle, type HandleContext } from "./handles.ts";
 import type { HandlersFor, RoomHandlers } from "./handlers.ts";
@@ -74,10 +74,11 @@ export class Hub<C extends Contract = Contract> {
 
   /**
    * Opens the backend. Rejects where it cannot, with what to do about it, and can then be called again; once it is open,
-   * another call changes nothing. A hub that was closed does not start again.
+   * another call changes nothing, also while the hub drains. A hub that was closed does not start again.
    */
   start(): Promise<void> {
-    if (this.#closing !== undefined) return Promise.reject(new Error("this hub is closed; make another"));
+    const isClosed = this.#closing !== undefined && !this.#isOpen;
+    if (isClosed) return Promise.reject(new Error("this hub is closed; make another"));
     this.#started ??= this.#open();
     return this.#started;
   }
@@ -233,7 +234,8 @@ export class Hub<C extends Contract = Contract> {
 
   /**
    * Shuts down (P-53): no new connections; `drain` to each client; closes spread over `drainMs` (5,000 by default); then
-   * the backend is closed, with all that was acknowledged in it. Servers given to `attach` are left to their owner.
+   * the backend is closed, with all that was acknowledged in it. Until then calls without a connection are answered, and
+   * those under way have 1.2 s more than `drainMs`. Servers given to `attach` are left to their owner.
    */
   close({ drainMs = defaultDrainMs }: { drainMs?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(drainMs);
@@ -241,9 +243,12 @@ export class Hub<C extends Contract = Contract> {
   }
 
   async #close(drainMs: number): Promise<void> {
+    const answerBy = performance.now() + drainMs + lastAnswerMs;
     await this.#entrances.close(drainMs);
+    await settledWithin(answerBy - performance.now(), this.calls.settled());
     // Before the rooms are closed, which here ends every grace.
     if (this.#isOpen) await this.#nodes.leave(this.limits.graceMs + spreadMs);
+    this.#isOpen = false;
     this.#common.rooms.close();
     if (this.#started === undefined) return;
     await this.#started.then(

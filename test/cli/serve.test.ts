@@ -157,6 +157,55 @@ describe("serve", () => {
     expect(Date.now() - began).toBeLessThan(200 + 2_000);
   });
 
+  describe("SIGTERM, for who calls over HTTP,", () => {
+    /** A server with a slow handler; `publish` asks as ann. */
+    async function slowServer(drainMs: number): Promise<{
+      server: ReturnType<typeof start>;
+      address: string;
+      publish: (event: string) => Promise<Response>;
+      began: () => Promise<boolean>;
+    }> {
+      const file = config(`let begun = 0;
+      export default {
+        setup: (hub) => hub.on("**", { publish: {
+          slow: () => { begun++; return new Promise((done) => setTimeout(done, 300)); },
+          begun: () => ({ result: begun }),
+        } }),
+      };`);
+      const flags = ["--secret", "test-secret", "--drain-ms", String(drainMs), "--config", file];
+      const server = start([...inMemory, ...flags]);
+      const token = await makeToken("--user", "ann", "--rooms", "**");
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+      const url = await server.url;
+      const publish = (event: string): Promise<Response> =>
+        fetch(`${url}/v1/rooms/r/messages`, { method: "POST", headers, body: JSON.stringify({ event }) });
+      const began = async (): Promise<boolean> =>
+        ((await (await publish("begun")).json()) as { result: number }).result > 0;
+      return { server, address: `${url}/ws?token=${token}`, publish, began };
+    }
+
+    test("is a drain in which calls are answered, each as the last of its connection", async () => {
+      const { server, address, publish } = await slowServer(4_000);
+      const { next } = open(address);
+      expect(await next()).toMatchObject({ type: "welcome" });
+      expect((await publish("quick")).headers.get("connection")).toBe("keep-alive");
+      server.signal("SIGTERM");
+      expect(await next()).toMatchObject({ type: "drain" });
+      const { status, headers } = await publish("quick");
+      expect([status, headers.get("connection")]).toEqual([200, "close"]);
+      expect((await server.ended).code).toBe(0);
+    });
+
+    test("cuts no call off that is under way", async () => {
+      const { server, publish, began } = await slowServer(0);
+      const told = publish("slow");
+      await expect.poll(began).toBe(true);
+      server.signal("SIGTERM");
+      expect((await told).status).toBe(200);
+      expect((await server.ended).code).toBe(0);
+    });
+  });
+
   test("a second signal ends it at once", async () => {
     const server = start([...inMemory, "--secret", "test-secret", "--drain-ms", "60000"]);
     const { next } = open(`${await server.url}/ws?token=${await makeToken("--user", "ann")}`);
