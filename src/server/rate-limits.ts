@@ -141,11 +141,13 @@ export class RateLimits {
  */
 export function blockOf(address: string): string {
   if (!isIPv6(address)) return address;
+  // How Node names an IPv4 peer of a socket that takes both, and so what a host may tell `fetchApi`.
+  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
   const [head = "", tail] = (address.split("%", 1)[0] ?? "").split("::");
   const before = head === "" ? [] : head.split(":");
   if (tail === undefined) return `${before.slice(0, 4).join(":")}::/64`;
   const after = tail === "" ? [] : tail.split(":");
-  // One in the form `::ffff:1.2.3.4` has two groups in its last part; its first four are zero all the same.
   const zeros = Math.max(0, 8 - before.length - after.length);
   const groups = [...before, ...Array<string>(zeros).fill("0"), ...after];
   return `${groups.slice(0, 4).join(":")}::/64`;
