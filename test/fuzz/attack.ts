@@ -3,7 +3,10 @@ import type { Case } from "./case.ts";
 import type { Fault } from "./fault.ts";
 import { judgeReply, type Seen } from "./reply.ts";
 
-/** Nothing more is awaited where this long nothing came after the first answer, or after so long in any case. */
+/**
+ * Nothing more is awaited where this long nothing came after the first answer, or twice as long as that took where the
+ * machine is busy; or after so long in any case.
+ */
 const silenceMs = 30;
 const patienceMs = 1_500;
 /** More than any case can ask for. */
@@ -34,6 +37,8 @@ function converse(port: number, { chunks, end }: Case, host: number): Promise<Bu
       resolve(Buffer.concat(heard));
     };
     let later: NodeJS.Timeout | undefined;
+    let saidAt = 0;
+    let quietMs = 0;
     const impatience = setTimeout(over, patienceMs);
     const waitOn = (): void => {
       if (isOver) return;
@@ -42,10 +47,11 @@ function converse(port: number, { chunks, end }: Case, host: number): Promise<Bu
         // Where this process is late, what came in the meantime has not been read yet.
         const before = bytes;
         setTimeout(() => setImmediate(() => (bytes === before ? over() : waitOn())), 1);
-      }, silenceMs);
+      }, quietMs);
     };
     socket.on("error", over).on("close", over);
     socket.on("data", (data: Buffer) => {
+      if (quietMs === 0) quietMs = Math.max(silenceMs, 2 * (performance.now() - saidAt));
       heard.push(data);
       bytes += data.length;
       if (bytes > maxReplyBytes || (end === "pong" && data.includes('"re":"the last"'))) over();
@@ -57,6 +63,9 @@ function converse(port: number, { chunks, end }: Case, host: number): Promise<Bu
       socket.write(chunk);
       setImmediate(write, i + 1);
     };
-    socket.on("connect", () => write(0));
+    socket.on("connect", () => {
+      saidAt = performance.now();
+      write(0);
+    });
   });
 }

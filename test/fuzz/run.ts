@@ -12,6 +12,8 @@ import { plainConfig, Victim, type VictimOptions } from "./victim.ts";
 export interface FuzzOptions {
   readonly seed: number;
   readonly seconds: number;
+  /** Goes on beyond `seconds` until so many cases were tried. Default 0. */
+  readonly leastCases?: number;
   readonly targets: readonly Target[];
   readonly backend?: VictimOptions["backend"];
   /** The server's config module; absent: the one that has no faults. */
@@ -141,10 +143,12 @@ class Run {
   }
 
   async attack(): Promise<void> {
-    const { seconds, only, lanes = 64 } = this.#options;
+    const { seconds, leastCases = 0, only, lanes = 64 } = this.#options;
     const endsAt = this.#startedAt + seconds * 1_000;
+    const isOver = (): boolean => performance.now() >= endsAt && this.#count >= leastCases;
     do {
-      const roundEndsAt = Math.min(endsAt, performance.now() + roundMs);
+      const now = performance.now();
+      const roundEndsAt = now < endsAt ? Math.min(endsAt, now + roundMs) : now + roundMs;
       if (only === undefined) {
         await Promise.all(Array.from({ length: lanes }, () => this.#lane(roundEndsAt)));
       } else {
@@ -153,7 +157,7 @@ class Run {
       const fault = await this.#stage.check();
       if (fault !== undefined) this.#found ??= { fault, by: undefined };
       this.#progress();
-    } while (this.#found === undefined && only === undefined && performance.now() < endsAt);
+    } while (this.#found === undefined && only === undefined && !isOver());
   }
 
   async #lane(endsAt: number): Promise<void> {
