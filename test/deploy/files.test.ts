@@ -225,7 +225,7 @@ describe.each([
   const env = Object.fromEntries(
     (at(container, "env") as { name: string; value?: string }[]).map(({ name, value }) => [
       name,
-      value ?? (name === "FANFARE_BACKEND" ? "redis://redis:6379" : "a secret"),
+      value ?? (name === "FANFARE_BACKEND" ? "redis://redis:6379" : "a-secret"),
     ]),
   );
   const settings = expectSettings(env);
