@@ -14,7 +14,7 @@ import {
   type RoomRef,
   type Subscription,
 } from "../backend.ts";
-import { type RedisBackendOptions, resolveOptions } from "./options.ts";
+import { optionsForOne, type RedisBackendOptions, resolveOptions } from "./options.ts";
 import { Node } from "./node.ts";
 
 export type { RedisBackendOptions } from "./options.ts";
@@ -46,7 +46,7 @@ export class RedisBackend implements Backend {
     const node = new Node(
       this.#options,
       context,
-      () => new Redis({ ...connection, replyMapping: "legacy" }),
+      () => new Redis({ ...optionsForOne(connection), replyMapping: "legacy" }),
       this.#isClockHanded,
     );
     try {

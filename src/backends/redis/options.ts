@@ -44,7 +44,13 @@ const ours: RedisOptions = {
   protocol: 2,
 };
 
-const defaults: RedisOptions = { connectTimeout: 2_000, keepAlive: 5_000, connectionName: "fanfare" };
+const defaults: RedisOptions = {
+  connectTimeout: 2_000,
+  // Without it ioredis waits for ever for a sentinel that hangs, and asks no other one.
+  sentinelCommandTimeout: 1_000,
+  keepAlive: 5_000,
+  connectionName: "fanfare",
+};
 
 /** Throws a RangeError whose message says what is expected. */
 export function resolveOptions(options: RedisBackendOptions): Resolved {
@@ -59,6 +65,17 @@ export function resolveOptions(options: RedisBackendOptions): Resolved {
     waitMs,
     place: placeOf({ ...named, ...connection }),
   };
+}
+
+/**
+ * The options of one connection. Each asks any one of the sentinels first: those that hang take the time of an attempt, and
+ * must not take that of every attempt.
+ */
+export function optionsForOne(connection: RedisOptions): RedisOptions {
+  const { sentinels } = connection;
+  if (!sentinels) return connection;
+  const first = Math.floor(Math.random() * sentinels.length);
+  return { ...connection, sentinels: [...sentinels.slice(first), ...sentinels.slice(0, first)] };
 }
 
 /** Throws a RangeError; its message does not repeat the URL, which may hold a password. */
