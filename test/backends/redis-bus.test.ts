@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import { Bus } from "../../src/backends/redis/bus.ts";
 import { resolveOptions } from "../../src/backends/redis/options.ts";
 import { type RedisServer, startRedis, until } from "../support/engines/redis.ts";
@@ -16,13 +16,13 @@ afterAll(() => server.stop());
 afterEach(() => bus.close());
 
 function make(): Redis {
-  const client = new Redis({ ...resolveOptions({ url: server.url }).connection });
+  const client = new Redis({ ...resolveOptions({ url: server.url }).connection, replyMapping: "legacy" });
   const subscribe = client.subscribe.bind(client);
-  client.subscribe = async (...channels: string[]) => {
+  vi.spyOn(client, "subscribe").mockImplementation(async (...channels) => {
     const answer = await subscribe(...channels);
     await held;
     return answer;
-  };
+  });
   return client;
 }
 
@@ -52,5 +52,5 @@ it("a channel that is given up while the connection is made anew does not stay s
   bus.detach("room");
   release();
   await restored;
-  await until(async () => (await subscribed()) === 0);
+  await expect.poll(subscribed, { timeout: 10_000 }).toBe(0);
 });
