@@ -1,6 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { type RedisServer, type Sentinels, startRedis, startSentinels, until } from "../support/engines/redis.ts";
+import { type RedisServer, type Sentinels, startRedis, startSentinels } from "../support/engines/redis.ts";
 import { RedisNodes } from "../support/redis-nodes.ts";
 
 let master: RedisServer;
@@ -43,5 +43,5 @@ it("a sentinel that hangs does not keep the others from being asked, wherever it
   for (const hosts of [`${bad},${good}`, `${good},${bad}`, `${bad},${bad},${good}`]) {
     await nodes.open(`redis+sentinel://${hosts}/fanfare`, { waitMs: 20_000 });
   }
-  await until(() => held.size === 0);
+  await expect.poll(() => held.size, { timeout: 10_000 }).toBe(0);
 }, 60_000);
