@@ -248,6 +248,11 @@ describe("when NATS fails", () => {
       expect(each.words).toEqual(["old 1", "old 2", "new 1", "new 2"]);
       expect(brokenLinks(each)).toEqual([]);
     }
+    for (const node of [a, b]) {
+      const [only, ...others] = await node.read(room, 0, 10);
+      expect([only?.body, others]).toEqual(["new 2", []]);
+      expect((await node.state(room)).trimmed).toBe(only?.prev ?? only!.offset - 1);
+    }
   }, 20_000);
 
   it("with its stream deleted again and again: one new epoch each time, and what is acknowledged after it stays", async () => {
