@@ -78,6 +78,12 @@ export class RoomStream implements Replayed, SlowRoom {
     this.#live.push(this.#gap(to));
   }
 
+  /** A room without a log may have lost messages here. */
+  interrupted(): void {
+    this.#slow?.releaseAll();
+    this.#live.push(encodeFrame({ type: "gap", room: this.name, reason: "trimmed" }));
+  }
+
   /** A start that was settled in another life of the log is none: there, the client's position means nothing. */
   current(start: Start): Start {
     if (!this.kept || start.epoch === this.epoch) return start;

@@ -50,6 +50,8 @@ export interface Tap {
   relayed(kind: RelayKind, frame: string, except: Peer | undefined): void;
   /** Called when the room stands at `to`. */
   jumped(to: Jump): void;
+  /** Messages of a room without a log may have been lost here. */
+  interrupted(): void;
 }
 
 /** A room that has members on this node: who they are, and what is told to them besides the room's messages. */
@@ -148,8 +150,12 @@ export class Room implements RoomListener {
     for (const tap of this.taps) tap.relayed(kind, frame, except);
   }
 
+  /** What other nodes sent meanwhile is lost where no log has it, and told as all that is lost (P-35). */
   interrupted(): void {
     this.#link?.interrupted();
+    if (this.kept) return;
+    this.stream.interrupted();
+    for (const tap of this.taps) tap.interrupted();
   }
 
   /** Takes a connection in, or again; the answer and all that follows it are in order without an await (P-21, P-24). */

@@ -135,6 +135,27 @@ describe("a socket that follows a room", () => {
     for (const peer of peers) expect(await take(peer, 400)).toEqual(Array.from({ length: 400 }, (_, i) => i + 1));
   });
 
+  it("in a room without a log is told where messages may have been lost between nodes, or closed", async () => {
+    const { backend, listeners } = tapped();
+    const { hub, port } = await serve({ backend, rooms: { live: { keep: false } } });
+    const sockets: EndpointSocket[] = [];
+    const gap = ({ cursor, reason }: FollowedGap): string => `${String(cursor)} ${reason}`;
+    following(hub, { started: () => undefined, gap }, sockets);
+    hub.endpoint("/wordless", async ({ socket }) => {
+      sockets.push(socket);
+      await hub.room("live").follow(socket, { map: texts });
+      for await (const text of socket) socket.send(text);
+    });
+    const told = await connect(`ws://127.0.0.1:${port}/f/live`);
+    const wordless = await connect(`ws://127.0.0.1:${port}/wordless`);
+    await eventually(() => sockets.length === 2 && listeners.has("live"));
+    await hub.room("live").publish("said", 1);
+    for (const peer of [told, wordless]) expect(await peer.next()).toBe("said 1");
+    listeners.get("live")?.interrupted?.();
+    expect(await told.next()).toBe("undefined trimmed");
+    expect(await wordless.closed()).toMatchObject({ code: 1013 });
+  });
+
   it("hears signals where it asks for them, and messages of a room without a log", async () => {
     const { hub, port } = await serve({ rooms: { live: { keep: false } } });
     following(hub, { signal: ({ event, from }) => `signal ${event} ${from}` });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Backend, BackendUnavailable } from "../../src/backends/backend.ts";
+import { type Backend, BackendUnavailable, type RoomListener } from "../../src/backends/backend.ts";
 import { memory } from "../../src/backends/memory/index.ts";
 import { createHub } from "../../src/server/hub.ts";
 import { Gate } from "./support/backend.ts";
@@ -81,6 +81,24 @@ describe("a hub on a backend without a log", () => {
     isAway = false;
     ann.send({ type: "publish", id: "2", key: "k", room: "a", event: "e", data: 1 });
     expect(await ann.until({ type: "ack", re: "2" })).not.toHaveProperty("duplicate");
+  });
+
+  it("tells its members by `gap` where messages may have been lost between nodes (P-35)", async () => {
+    const backend = withoutLog();
+    const { subscribe } = backend;
+    const listeners: RoomListener[] = [];
+    backend.subscribe = (room, listener) => {
+      listeners.push(listener);
+      return subscribe(room, listener);
+    };
+    const { hub, member } = await serve({ backend });
+    const ann = await member("ann", "a");
+    await hub.room("a").publish("said", 1);
+    for (const listener of listeners) listener.interrupted?.();
+    await hub.room("a").publish("said", 2);
+    await ann.expect({ type: "message", data: 1 });
+    expect(await ann.next()).toEqual({ type: "gap", room: "a", reason: "trimmed" });
+    await ann.expect({ type: "message", data: 2 });
   });
 
   it("refuses clients the history, as in every room that keeps nothing, and gives the app an empty one", async () => {

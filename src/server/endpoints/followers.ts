@@ -127,8 +127,11 @@ export class Followers implements Tap, Replayed {
         this.#caughtUp(connection);
       }
     }
-    if (this.format.gap === undefined) this.#closeAll(closeCodes.tryLater, noWordForGaps);
-    else this.#push(this.#stream, () => this.format.gap?.(this.#gapOf(to)), undefined);
+    this.#lost(this.#gapOf(to));
+  }
+
+  interrupted(): void {
+    this.#lost({ room: this.name, cursor: undefined, reason: "trimmed" });
   }
 
   frameFor(entry: LogEntry, peer: Peer): Payload | undefined {
@@ -155,6 +158,11 @@ export class Followers implements Tap, Replayed {
 
   replayed(messages: number): void {
     this.#context.counts.replayed += messages;
+  }
+
+  #lost(gap: FollowedGap): void {
+    if (this.format.gap === undefined) this.#closeAll(closeCodes.tryLater, noWordForGaps);
+    else this.#push(this.#stream, () => this.format.gap?.(gap), undefined);
   }
 
   #caughtUp(connection: RawConnection): void {
