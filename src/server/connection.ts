@@ -257,11 +257,14 @@ function connectionOf(socket: WebSocket): Connection | undefined {
   return socket instanceof Socket ? socket.connection : undefined;
 }
 
+/** Of a receiver of `ws`, 0 between messages: fragments that came, where it is in a frame, and bytes of a frame to come. */
+const progress = ["_fragmented", "_state", "_bufferedBytes"];
+
 /**
  * Whether a message has begun and not ended: fragments wait for their last one, or a frame for its rest. `ws` offers no
  * event for it, so this reads its receiver; a test would tell if a newer `ws` named these fields otherwise.
  */
 export function isMidMessage(socket: WebSocket): boolean {
-  const receiver = (socket as unknown as { _receiver?: { _fragmented: number; _state: number } })._receiver;
-  return receiver !== undefined && (receiver._fragmented !== 0 || receiver._state !== 0);
+  const receiver = (socket as unknown as { _receiver?: Partial<Record<string, number>> })._receiver;
+  return receiver !== undefined && progress.some((name) => receiver[name] !== 0);
 }

@@ -118,6 +118,11 @@ describe("what is lawful one by one but too much", () => {
     expect(await peer.closeCode(10_500)).toBe(1008);
   });
 
+  it("a frame of which nothing but its first byte comes: 1008 within 10 s", async () => {
+    peer.write(frameBytes(ping).subarray(0, 1));
+    expect(await peer.closeCode(10_500)).toBe(1008);
+  });
+
   it("a last fragment that never comes, with pings in between: 1008 within 10 s", async () => {
     peer.frame("{", { fin: false });
     const pinging = setInterval(() => peer.frame("", { opcode: 9 }), 500);
