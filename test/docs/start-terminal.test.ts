@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { expect, it, onTestFinished } from "vitest";
-import { freePort } from "../support/server.ts";
+import { freePort } from "../support/ports.ts";
 import { root } from "./markdown.ts";
 
 const folder = join(root, "examples/docs");
