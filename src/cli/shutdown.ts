@@ -1,5 +1,5 @@
 /** How much longer than the drain a shutdown may take before it is given up. */
-const graceMs = 1_500;
+const graceMs = 5_000;
 
 type Signal = "SIGTERM" | "SIGINT";
 const signals: Readonly<Record<Signal, number>> = { SIGINT: 2, SIGTERM: 15 };

@@ -13,7 +13,7 @@ import { proxyNames, kindOf, shipped } from "./support/configurations.ts";
 const root = join(import.meta.dirname, "../..");
 const folder = join(root, "deploy");
 /** What `fanfare serve` may take beyond `--drain-ms` to end (docs/operations.md). */
-const afterDrainMs = 1_500;
+const afterDrainMs = 5_000;
 /** P-50: a peer that is silent for this long after a ping is closed. */
 const pongWithinMs = 10_000;
 
