@@ -94,9 +94,16 @@ describe("a cluster of three", () => {
         () => "unavailable",
       );
     await expect.poll(again, { timeout: 40_000, interval: 200 }).toMatch(/kept|duplicate/);
-    await node.check();
-    const bodies = (await node.read(room, 0, 10)).map(({ body }) => body).filter((body) => body !== "lost");
-    expect(bodies).toEqual(["before", "after"]);
+    // Each stream has a leader of its own to find, for longer than one call waits.
+    const patient = { timeout: 40_000, interval: 200 };
+    await expect.poll(() => node.check().then(() => "ready", String), patient).toBe("ready");
+    const read = (): Promise<string[]> =>
+      node.read(room, 0, 10).then(
+        (all) => all.map(({ body }) => body),
+        () => [],
+      );
+    const bodies = async (): Promise<string[]> => (await read()).filter((body) => body !== "lost");
+    await expect.poll(bodies, patient).toEqual(["before", "after"]);
   });
 });
 

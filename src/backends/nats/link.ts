@@ -9,6 +9,7 @@ import {
 } from "@nats-io/transport-node";
 import { type BackendContext, BackendUnavailable, type Largest } from "../backend.ts";
 import { within } from "../within.ts";
+import { Listening } from "./listening.ts";
 import type { NatsSettings } from "./options.ts";
 import { tlsOf } from "./tls.ts";
 
@@ -19,6 +20,8 @@ const longestDelayMs = 1_000;
 const pingMs = 2_000;
 const connectMs = 3_000;
 const longestRequestMs = 1_500;
+/** A driver that neither dials nor has a connection that answers, for so long, is given up: another one begins from nothing. */
+const longestStandstillMs = 10_000;
 /** How long `open` waits for a cluster that finds its leader, at least. */
 const firstMs = 10_000;
 
@@ -31,7 +34,7 @@ export interface LinkEvents {
   /** Verified after a break. */
   readonly restored: () => void;
   readonly log: BackendContext["log"];
-  readonly malformed: BackendContext["malformed"];
+  readonly malformed: BackendContext["malformed"] | undefined;
 }
 
 /** One connection to NATS that comes back by itself, for ever, and calls that wait for it no longer than they may. */
@@ -45,10 +48,15 @@ export class Link {
   #isClosed = false;
   #attempts = 0;
   readonly #waiting = new Set<() => void>();
+  readonly #listening: Listening;
+  readonly #standstillMs: number;
+  #standstill: NodeJS.Timeout | undefined;
 
-  constructor(settings: NatsSettings, events: LinkEvents) {
+  constructor(settings: NatsSettings, events: LinkEvents, standstillMs: number = longestStandstillMs) {
     this.#settings = settings;
     this.#events = events;
+    this.#listening = new Listening(events);
+    this.#standstillMs = standstillMs;
   }
 
   get waitMs(): number {
@@ -79,13 +87,12 @@ export class Link {
   async open(): Promise<void> {
     const names = this.#settings.servers.join(", ");
     try {
-      this.#connection = await connect(this.#options());
+      this.#use(await connect(this.#options()));
     } catch (error) {
       throw new Error(`NATS at ${names} cannot be reached (${messageOf(error)}): start nats-server, or give its URL`, {
         cause: error,
       });
     }
-    void this.#follow(this.#connection);
     try {
       await this.#firstVerified(performance.now() + Math.max(this.waitMs, firstMs));
     } catch (error) {
@@ -98,6 +105,7 @@ export class Link {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#isReady = false;
+    clearTimeout(this.#standstill);
     for (const wake of this.#waiting) wake();
     await this.#connection?.close();
   }
@@ -169,20 +177,8 @@ export class Link {
 
   /** Until the function that it gives back is called; over all breaks. */
   subscribe(subject: string, hear: (message: Msg) => void): () => void {
-    if (this.#connection === undefined || this.#isClosed) throw new BackendUnavailable("the nats backend is not open");
-    const subscription = this.#connection.subscribe(subject, {
-      callback: (error, message) => {
-        if (error !== null) return;
-        try {
-          hear(message);
-        } catch (err) {
-          // Of a program that is no node: it must not end this one.
-          this.#events.malformed?.();
-          this.#events.log("warn", "a message on NATS that no node can have sent was dropped", { subject, err });
-        }
-      },
-    });
-    return () => subscription.unsubscribe();
+    if (this.#isClosed) throw new BackendUnavailable("the nats backend is not open");
+    return this.#listening.subscribe(subject, hear);
   }
 
   /** Resolves when the server has read all that was sent so far. */
@@ -236,10 +232,23 @@ export class Link {
     return most / 2 + (Math.random() * most) / 2;
   }
 
+  #use(connection: NatsConnection): void {
+    this.#connection = connection;
+    this.#listening.use(connection);
+    void this.#follow(connection);
+  }
+
   async #follow(connection: NatsConnection): Promise<void> {
     for await (const { type } of connection.status()) {
+      if (connection !== this.#connection) return;
       if (type === "disconnect") this.#broke();
+      else if (type === "reconnecting") this.#watch();
       else if (type === "reconnect") void this.#verified();
+    }
+    // The driver closed it for good, which it should not.
+    if (connection === this.#connection && !this.#isClosed) {
+      this.#broke();
+      void this.#renew();
     }
   }
 
@@ -247,7 +256,40 @@ export class Link {
     this.#generation++;
     if (this.#isReady) this.#events.log("warn", "the connection to NATS is broken; it is being made anew");
     this.#isReady = false;
+    this.#watch();
     this.#events.lost();
+  }
+
+  #watch(): void {
+    if (this.#isReady) return;
+    clearTimeout(this.#standstill);
+    this.#standstill = setTimeout(() => void this.#renew(), this.#standstillMs).unref();
+  }
+
+  async #renew(): Promise<void> {
+    clearTimeout(this.#standstill);
+    const last = this.#connection;
+    // A renewal is under way.
+    if (last === undefined) return;
+    this.#connection = undefined;
+    this.#listening.use(undefined);
+    this.#generation++;
+    last.close().catch(() => undefined);
+    const next = await this.#connected();
+    if (this.#isClosed) return void next?.close();
+    if (next !== undefined) this.#use(next);
+    this.#watch();
+    await this.#verified();
+  }
+
+  /** Tries for as long as this is open. */
+  async #connected(): Promise<NatsConnection | undefined> {
+    for (let attempt = 0; !this.#isClosed; attempt++) {
+      const connection = await connect(this.#options()).catch(() => undefined);
+      if (connection !== undefined) return connection;
+      await pause(attempt);
+    }
+    return undefined;
   }
 
   async #verified(): Promise<void> {
@@ -270,6 +312,7 @@ export class Link {
 
   #open(): void {
     this.#isReady = true;
+    clearTimeout(this.#standstill);
     for (const wake of this.#waiting) wake();
   }
 

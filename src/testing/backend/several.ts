@@ -1,6 +1,6 @@
-import type { Backend } from "../../backends/backend.ts";
+import type { Backend, RoomRef } from "../../backends/backend.ts";
 import type { Bench, Need, Run, SuiteTools, TestContext } from "./bench.ts";
-import { bodies, entryOf, keptOffset, keyOf, numbers, recorder, roomOf } from "./tools.ts";
+import { bodies, entryOf, keptOffset, keyOf, numbers, type Recorder, recorder, roomOf } from "./tools.ts";
 
 /** Two nodes on one engine. */
 export function several({ describe, it, expect }: SuiteTools, run: Run): void {
@@ -78,10 +78,12 @@ export function several({ describe, it, expect }: SuiteTools, run: Run): void {
       "relay to all, in the order of each one's calls",
       together(async ([one, two]) => {
         const seen = await Promise.all([recorder(one, room), recorder(two, room)]);
+        await heard(one, room, seen);
         const texts = numbers(1, 50).map(String);
+        const before = seen.map(({ relayed }) => relayed.length);
         for (const text of texts) void one.relay(room, text);
-        await Promise.all(seen.map((each) => each.relayedCount(50)));
-        expect(seen.map(({ relayed }) => relayed)).toEqual([texts, texts]);
+        await Promise.all(seen.map((each, i) => each.relayedCount((before[i] ?? 0) + 50)));
+        expect(seen.map(({ relayed }) => relayed.filter((text) => text !== call))).toEqual([texts, texts]);
       }, []),
     );
     it(
@@ -89,9 +91,7 @@ export function several({ describe, it, expect }: SuiteTools, run: Run): void {
       together(async ([one, two]) => {
         const signals = roomOf("several/signals", { messages: 0, ms: 0 });
         const seen = await recorder(two, signals);
-        await one.relay(signals, "hello");
-        await seen.relayedCount(1);
-        expect(seen.relayed).toEqual(["hello"]);
+        await heard(one, signals, [seen]);
         expect(seen.entries).toEqual([]);
       }, []),
     );
@@ -118,4 +118,17 @@ export function several({ describe, it, expect }: SuiteTools, run: Run): void {
       }, []),
     );
   });
+}
+
+const call = "is anybody there?";
+
+/**
+ * Relays until all have heard something: an engine of several servers may learn a moment later which of them has a
+ * listener, and a text that comes before is lost, as texts may be.
+ */
+async function heard(node: Backend, room: RoomRef, seen: readonly Recorder[]): Promise<void> {
+  while (seen.some(({ relayed }) => relayed.length === 0)) {
+    await node.relay(room, call);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
