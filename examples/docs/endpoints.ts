@@ -5,19 +5,15 @@ import * as z from "zod";
 import type { AnyHub, FollowedGap, FollowedMessage } from "fanfare";
 
 // #region chat
+const Params = z.object({ room: z.string().refine(isRoomName) });
 const Message = z.object({ text: z.string().max(500) });
-const noRoom = refuse(400, "no name of a room");
 
 export function chatHub(secret: string) {
   const hub = createHub({ auth: jwt({ secret }) });
 
   hub.endpoint(
     "/chat/:room",
-    {
-      authenticate: true,
-      receive: Message,
-      accept: ({ params }) => (isRoomName(params.room) ? undefined : noRoom),
-    },
+    { authenticate: true, params: Params, receive: Message },
     async ({ socket, params, user }) => {
       const room = hub.group(params.room);
       room.join(socket);
@@ -30,6 +26,21 @@ export function chatHub(secret: string) {
   );
 
   return hub;
+}
+// #endregion
+
+// #region query
+const Share = z.object({ symbol: z.string().regex(/^[A-Z]{1,5}$/) });
+const Pace = z.object({ every_ms: z.coerce.number().int().min(100).default(1_000) });
+
+/** `/prices/ACME?every_ms=500`: a price, and again as often as the peer wants it. */
+export function prices(hub: AnyHub, priceOf: (symbol: string) => number): void {
+  hub.endpoint("/prices/:symbol", { params: Share, query: Pace }, async ({ socket, params, query }) => {
+    while (socket.isOpen) {
+      socket.send({ symbol: params.symbol, price: priceOf(params.symbol) });
+      await socket.next({ withinMs: query.every_ms }); // a number, by the schema
+    }
+  });
 }
 // #endregion
 
@@ -71,17 +82,14 @@ export function signInFirst(hub: AnyHub): void {
 // #region follow
 const chat = ({ from, data, cursor }: FollowedMessage): object => ({ type: "chat", from, data, cursor });
 const lost = ({ cursor }: FollowedGap): object => ({ type: "reload", cursor });
-const nameOf = ({ room }: { room: string }): string => `live/${room}`;
+const toLive = (room: string): string => `live/${room}`;
+const Live = z.object({ room: z.string().transform(toLive).refine(isRoomName) });
 
 /** A room, with its log, in messages of the app's own. A peer that comes back gives the last cursor that it has. */
 export function live(hub: AnyHub): void {
-  const options = {
-    authenticate: true,
-    receive: z.object({ text: z.string() }),
-    accept: ({ params }: { params: { room: string } }) => (isRoomName(nameOf(params)) ? undefined : noRoom),
-  } as const;
+  const options = { authenticate: true, params: Live, receive: Message } as const;
   hub.endpoint("/live/:room", options, async ({ socket, params, query, user }) => {
-    const room = hub.room(nameOf(params));
+    const room = hub.room(params.room);
     await room.follow(socket, {
       map: chat,
       gap: lost,

@@ -1,6 +1,7 @@
-import { refuse, type AnyHub } from "fanfare";
+import type { AnyHub } from "fanfare";
 import * as z from "zod";
 
+const Query = z.object({ username: z.string().min(1) });
 const Content = z.object({ content: z.string() });
 
 /** `/ws/chat?username=`: everyone in one group; who comes and goes is told to all. */
@@ -11,20 +12,19 @@ export function chat(hub: AnyHub): void {
   hub.endpoint(
     "/ws/chat",
     {
+      query: Query,
       receive: Content,
       invalid: (_, socket) => socket.send({ type: "error", message: "Invalid message" }),
-      accept: ({ query }) => (query.get("username") ? undefined : refuse(400, "username is missing")),
     },
-    async ({ socket, query }) => {
-      const name = query.get("username") ?? "";
+    async ({ socket, query: { username } }) => {
       everyone.join(socket);
-      tell(`${name} joined the chat`);
+      tell(`${username} joined the chat`);
       for await (const { content } of socket) {
-        const message = { type: "message", from: name, content, timestamp: new Date().toISOString() };
+        const message = { type: "message", from: username, content, timestamp: new Date().toISOString() };
         everyone.broadcast(message, { except: socket });
       }
       // The socket is gone, and with it from the group.
-      tell(`${name} left the chat`);
+      tell(`${username} left the chat`);
     },
   );
 }

@@ -1,16 +1,18 @@
 import type { IncomingMessage } from "node:http";
-import { isRoomName, refuse, type AnyHub } from "fanfare";
+import { isRoomName, type AnyHub } from "fanfare";
 import * as z from "zod";
 import { decoded, parsed, readText } from "./read.ts";
 
+/** Groups are the whole app's: with a prefix no room is one of another endpoint. */
+const groupOf = (room: string): string => `orders/${room}`;
+
+const Params = z.object({ room: z.string().transform(groupOf).refine(isRoomName) });
 const Message = z.discriminatedUnion("type", [
   z.object({ type: z.literal("chat"), text: z.string() }),
   z.object({ type: z.literal("ping") }),
 ]);
 const Update = z.object({ status: z.string(), user_id: z.union([z.string().min(1), z.int()]) });
 const maxTextCharacters = 500;
-/** Groups are the whole app's: with a prefix no room is one of another endpoint. */
-const groupOf = (room: string): string => `orders/${room}`;
 
 /** `/ws/:room?token=`: signed in by a JWT; a bad token is closed with 4001, which a browser sees. */
 export function rooms(hub: AnyHub): void {
@@ -18,13 +20,13 @@ export function rooms(hub: AnyHub): void {
     "/ws/:room",
     {
       authenticate: true,
-      accept: ({ params: { room } }) => (isRoomName(groupOf(room)) ? undefined : refuse(400, "no name of a room")),
+      params: Params,
       receive: Message,
       invalid: ({ fault }, socket) =>
         socket.send({ type: "error", message: fault === "schema" ? "Unknown message" : "Invalid JSON" }),
     },
     async ({ socket, params, user }) => {
-      const room = hub.group(groupOf(params.room));
+      const room = hub.group(params.room);
       room.join(socket);
       room.broadcast({ type: "user_joined", user_id: user, room_size: room.size });
       for await (const message of socket) {

@@ -1,18 +1,19 @@
-import { isRoomName, refuse, type AnyHub } from "fanfare";
+import { isRoomName, type AnyHub } from "fanfare";
 import * as z from "zod";
 
-const Content = z.object({ content: z.string() });
-
 const groupOf = (room: string): string => `room/${room}`;
+
+const Params = z.object({ room: z.string().refine((room) => isRoomName(groupOf(room))) });
+const Content = z.object({ content: z.string() });
 
 /** `/ws/room/:room`: a group for each room, which is gone with its last member. */
 export function room(hub: AnyHub): void {
   hub.endpoint(
     "/ws/room/:room",
     {
+      params: Params,
       receive: Content,
       invalid: (_, socket) => socket.send({ type: "error", message: "Invalid message" }),
-      accept: ({ params: { room } }) => (isRoomName(groupOf(room)) ? undefined : refuse(400, "no name of a room")),
     },
     async ({ socket, params: { room } }) => {
       const group = hub.group(groupOf(room));

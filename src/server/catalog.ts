@@ -105,13 +105,21 @@ export function schemaOf(schemas: RoomSpec["events"], event: string): StandardSc
   return schema;
 }
 
+export type Checked = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly issues: Issue[] };
+
+/** The schema's output, or some of its issues; without one, the value as it is. Rejects where the schema throws. */
+export async function check(schema: StandardSchemaV1 | undefined, value: unknown): Promise<Checked> {
+  if (schema === undefined) return { ok: true, value };
+  const result = await schema["~standard"].validate(value);
+  if (result.issues === undefined) return { ok: true, value: result.value };
+  return { ok: false, issues: result.issues.slice(0, maxIssues).map(toIssue) };
+}
+
 /** The schema's output. Throws `invalid_data` with its issues. */
 export async function validate(schema: StandardSchemaV1 | undefined, value: unknown): Promise<unknown> {
-  if (schema === undefined) return value;
-  const result = await schema["~standard"].validate(value);
-  if (result.issues === undefined) return result.value;
-  const issues = result.issues.slice(0, maxIssues).map(toIssue);
-  throw new Refused("invalid_data", "the data does not fit the room's contract", { issues });
+  const checked = await check(schema, value);
+  if (checked.ok) return checked.value;
+  throw new Refused("invalid_data", "the data does not fit the room's contract", { issues: checked.issues });
 }
 
 function toIssue(issue: StandardSchemaV1.Issue): Issue {

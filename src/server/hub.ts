@@ -11,7 +11,7 @@ import { warningOfWorkers } from "./one-process.ts";
 import type { RoomsPage, RoomsQuery } from "./cluster/operations.ts";
 import { Group, type Groups } from "./endpoints/groups.ts";
 import type { AnyHandler, AnyOptions } from "./endpoints/endpoint.ts";
-import type { EndpointHandler, EndpointOptions, Receive, Who } from "./endpoints/options.ts";
+import type { EndpointHandler, EndpointOptions, MaybeSchema, Receive, Who } from "./endpoints/options.ts";
 import { RawConnection } from "./endpoints/connection.ts";
 import { lastAnswerMs, settledWithin, spreadMs } from "./drain.ts";
 import type { Entrances, Listening } from "./entrances.ts";
@@ -131,11 +131,13 @@ export class Hub<C extends Contract = Contract> {
    * runs for each connection until it ends. Throws on options that cannot work, or on a path that is taken.
    */
   endpoint<const P extends string>(path: P, handler: EndpointHandler<P, "any", false>): void;
-  endpoint<const P extends string, R extends Receive = "any", const W extends Who = false>(
-    path: P,
-    options: EndpointOptions<P, R, W>,
-    handler: EndpointHandler<P, R, W>,
-  ): void;
+  endpoint<
+    const P extends string,
+    R extends Receive = "any",
+    const W extends Who = false,
+    Params extends MaybeSchema = undefined,
+    Query extends MaybeSchema = undefined,
+  >(path: P, options: EndpointOptions<P, R, W, Params, Query>, handler: EndpointHandler<P, R, W, Params, Query>): void;
   endpoint(path: string, first: unknown, second?: unknown): void {
     const [options, handler] = second === undefined ? [{}, first] : [first, second];
     // The path and the options give the types that the handler is written against.

@@ -9,6 +9,7 @@ import {
   live,
   notes,
   orderSent,
+  prices,
   signInFirst,
   type Pool,
 } from "../../examples/docs/endpoints.ts";
@@ -60,6 +61,17 @@ describe("the page about endpoints", () => {
     ann.send({ text: 1 });
     expect((await ann.closed()).code).toBe(1008);
     await expect(connect(`${url}/chat/a%00?token=${tokenOf("ann")}`)).rejects.toThrow("status 400");
+  });
+
+  it("shows a path and a query that schemas check", async () => {
+    const hub = usersHub();
+    prices(hub, (symbol) => symbol.length);
+    const url = `${await listen(hub)}/prices`;
+    const peer = await connect(`${url}/ACME?every_ms=100`);
+    for (let i = 0; i < 3; i++) expect(await peer.next()).toEqual({ symbol: "ACME", price: 4 });
+    expect(await (await connect(`${url}/ACME`)).next()).toEqual({ symbol: "ACME", price: 4 });
+    await expect(connect(`${url}/acme`)).rejects.toThrow("status 400: the path does not fit: symbol");
+    await expect(connect(`${url}/ACME?every_ms=1`)).rejects.toThrow("status 400: the query does not fit: every_ms");
   });
 
   it("shows who is let in, and how the server tells a user", async () => {

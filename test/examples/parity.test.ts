@@ -150,7 +150,9 @@ describe("/ws/chat", () => {
   });
 
   it("refuses one without a name before the upgrade", async () => {
-    await expect(connect(`${url}/ws/chat`)).rejects.toThrow("status 400: username is missing");
+    for (const query of ["", "?username="]) {
+      await expect(connect(`${url}/ws/chat${query}`)).rejects.toThrow("status 400: the query does not fit: username");
+    }
   });
 });
 

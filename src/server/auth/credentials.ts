@@ -7,6 +7,9 @@ import { cookieCounts } from "./origin.ts";
 /** P-2: a subprotocol that begins so is a credential, and is never selected. */
 const tokenProtocolPrefix = "fanfare.token.";
 
+/** The names in a query that are the hub's own (P-11, P-18). */
+export const hubNames: readonly string[] = ["ticket", "token", "anonymous"];
+
 export interface CredentialOptions {
   /** The cookie that holds a token; absent: none counts. */
   readonly cookie?: string | undefined;

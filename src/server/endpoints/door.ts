@@ -15,9 +15,10 @@ import { traced } from "../traced.ts";
 import type { Tracing } from "../tracing.ts";
 import { checkUpgrade, notNow, refusal, writeRefusal, type UpgradeRefusal } from "../upgrade.ts";
 import { RawConnection } from "./connection.ts";
-import { makeEndpoint, type AnyHandler, type AnyOptions, type Endpoint } from "./endpoint.ts";
+import { makeEndpoint, type AnyAsking, type AnyHandler, type AnyOptions, type Endpoint } from "./endpoint.ts";
 import { bySpecificity, matchPath } from "./path.ts";
 import { checkRefusal, type Refusal } from "./refuse.ts";
+import { checkRequest } from "./request.ts";
 import { runHandler, type RunContext } from "./run.ts";
 
 export interface EndpointDoorContext extends RunContext {
@@ -49,7 +50,7 @@ interface Visitor {
   readonly facts: RequestFacts;
 }
 
-type Answer = { readonly identity: Identity | undefined } | { readonly refused: Refusal };
+type Answer = { readonly asking: AnyAsking } | { readonly refused: Refusal };
 
 /** The app's own routes: all that can be refused before an upgrade, the upgrade, and what is refused right after it. */
 export class EndpointDoor {
@@ -167,7 +168,7 @@ export class EndpointDoor {
     this.#admit(visitor, answer, socket, head);
   }
 
-  /** By the app's ways: credentials first, then its own say. A check that fails is 503, and may pass by itself. */
+  /** Credentials first, then the app's schemas, then its own say. A check that fails is 503, and may pass by itself. */
   async #ask({ route, request, params, facts }: Visitor): Promise<Answer | UpgradeRefusal> {
     const { options } = route.endpoint;
     const unauthorized = { code: options.unauthorized ?? 4001, reason: "unauthorized" };
@@ -188,9 +189,12 @@ export class EndpointDoor {
       const isNeeded = options.authenticate === true || credentials !== undefined;
       if (identity === undefined && isNeeded) return { refused: unauthorized };
     }
-    const { query, headers, address } = facts;
-    const refused = await options.accept?.({ params, query, headers, address, identity, user: identity?.user });
-    return refused === undefined || refused === null ? { identity } : { refused: checkRefusal(refused) };
+    const checked = await checkRequest(options, params, facts.query);
+    if ("refused" in checked) return checked;
+    const { headers, address } = facts;
+    const asking = { ...checked, headers, address, identity, user: identity?.user };
+    const refused = await options.accept?.(asking);
+    return refused === undefined || refused === null ? { asking } : { refused: checkRefusal(refused) };
   }
 
   #admit(visitor: Visitor, answer: Answer, stream: Duplex, head: Buffer): void {
@@ -217,7 +221,7 @@ export class EndpointDoor {
       connections.add(connection);
       opened(connection);
       if ("refused" in answer) connection.close(answer.refused.code, answer.refused.reason);
-      else runHandler(this.#context, endpoint, connection, visitor, answer.identity);
+      else runHandler(this.#context, endpoint, connection, visitor.facts, answer.asking);
     });
   }
 }

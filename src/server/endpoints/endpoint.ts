@@ -1,10 +1,11 @@
 import { checkOrigins } from "../auth/origin.ts";
 import { compilePath, type CompiledPath } from "./path.ts";
-import type { EndpointHandler, EndpointOptions, Receive, Who } from "./options.ts";
+import type { Asking, EndpointHandler, EndpointOptions, MaybeSchema, Receive, Who } from "./options.ts";
 
 /** An endpoint whatever its types are: they are the app's alone. */
-export type AnyOptions = EndpointOptions;
-export type AnyHandler = EndpointHandler<string, Receive, Who>;
+export type AnyOptions = EndpointOptions<string, Receive, Who, MaybeSchema, MaybeSchema>;
+export type AnyHandler = EndpointHandler<string, Receive, Who, MaybeSchema, MaybeSchema>;
+export type AnyAsking = Asking<string, Who, MaybeSchema, MaybeSchema>;
 
 /** One route, its options checked. */
 export interface Endpoint {
@@ -33,8 +34,13 @@ export function makeEndpoint(
   }
   checkOrigins(options.origins ?? []);
   const { receive = "any" } = options;
-  if (typeof receive === "string" ? !["any", "text", "binary", "json"].includes(receive) : !("~standard" in receive)) {
+  if (typeof receive === "string" ? !["any", "text", "binary", "json"].includes(receive) : !isSchema(receive)) {
     throw new TypeError(`endpoint ${path}: receive must be any, text, binary, json or a Standard Schema`);
+  }
+  for (const [name, schema] of Object.entries({ params: options.params, query: options.query })) {
+    if (schema !== undefined && !isSchema(schema)) {
+      throw new TypeError(`endpoint ${path}: ${name} must be a Standard Schema`);
+    }
   }
   const messageBytes = options.messageBytes ?? limits.messageBytes;
   const messagesPerS = options.messagesPerS ?? limits.requestsPerS;
@@ -45,4 +51,9 @@ export function makeEndpoint(
     }
   }
   return { path: compilePath(path), options, handler, messageBytes, messagesPerS, authWithinMs };
+}
+
+/** An object, or a function as in some libraries; what an app gives by mistake may be null. */
+function isSchema(value: unknown): boolean {
+  return "~standard" in Object(value);
 }

@@ -19,6 +19,14 @@ export type MessageOf<R extends Receive> = R extends StandardSchemaV1
         ? unknown
         : string | Buffer;
 
+/** See `EndpointOptions.params` and `query`. */
+export type MaybeSchema = StandardSchemaV1 | undefined;
+
+/** What a schema gives out; without one, what there is anyway. */
+export type OutputOr<S extends MaybeSchema, Otherwise> = S extends StandardSchemaV1
+  ? StandardSchemaV1.InferOutput<S>
+  : Otherwise;
+
 /** Who is let in: see `EndpointOptions.authenticate`. */
 export type Who = true | "optional" | "first" | false;
 
@@ -34,9 +42,14 @@ export interface Invalid {
 }
 
 /** A connection that asks to be let in. */
-export interface Asking<Path extends string, W extends Who> {
-  readonly params: PathParams<Path>;
-  readonly query: URLSearchParams;
+export interface Asking<
+  Path extends string,
+  W extends Who,
+  Params extends MaybeSchema = undefined,
+  Query extends MaybeSchema = undefined,
+> {
+  readonly params: OutputOr<Params, PathParams<Path>>;
+  readonly query: OutputOr<Query, URLSearchParams>;
   readonly user: UserOf<W>;
   readonly identity: Identity | undefined;
   readonly headers: RequestFacts["headers"];
@@ -44,7 +57,13 @@ export interface Asking<Path extends string, W extends Who> {
 }
 
 /** What the handler works with. */
-export interface EndpointContext<Path extends string, R extends Receive, W extends Who> extends Asking<Path, W> {
+export interface EndpointContext<
+  Path extends string,
+  R extends Receive,
+  W extends Who,
+  Params extends MaybeSchema = undefined,
+  Query extends MaybeSchema = undefined,
+> extends Asking<Path, W, Params, Query> {
   readonly socket: EndpointSocket<MessageOf<R>>;
   /**
    * For `authenticate: "first"`: checks a token that came in a message of the app's own, by the hub's ways. Resolves to who
@@ -58,12 +77,22 @@ export interface EndpointContext<Path extends string, R extends Receive, W exten
  * Runs from the connection's opening to its end. When it returns, the socket is closed with 1000; when it throws, with
  * 1011, and the error goes to the logger.
  */
-export type EndpointHandler<Path extends string, R extends Receive, W extends Who> = (
-  context: EndpointContext<Path, R, W>,
-) => void | Promise<void>;
+export type EndpointHandler<
+  Path extends string,
+  R extends Receive,
+  W extends Who,
+  Params extends MaybeSchema = undefined,
+  Query extends MaybeSchema = undefined,
+> = (context: EndpointContext<Path, R, W, Params, Query>) => void | Promise<void>;
 
 /** Who is let in at an endpoint, and what its loop gets. */
-export interface EndpointOptions<Path extends string = string, R extends Receive = Receive, W extends Who = Who> {
+export interface EndpointOptions<
+  Path extends string = string,
+  R extends Receive = Receive,
+  W extends Who = Who,
+  Params extends MaybeSchema = undefined,
+  Query extends MaybeSchema = undefined,
+> {
   /**
    * Who is let in. `true`: users by the hub's own ways (P-11: ticket, header, subprotocol, query, cookie; or anonymous
    * where the hub allows it). `optional`: they, and whoever brings no credentials. `first`: everyone, who must then
@@ -72,8 +101,18 @@ export interface EndpointOptions<Path extends string = string, R extends Receive
   readonly authenticate?: W;
   /** What bad credentials get: 4001 after the upgrade, which a browser sees (the default), or HTTP 401 before it. */
   readonly unauthorized?: 4001 | 401;
+  /**
+   * A Standard Schema for the path's parameters, as an object of strings. `accept` and the handler get its output. What does
+   * not fit is HTTP 400 before the upgrade, once the credentials are known to be good. A throw is HTTP 500, and is logged.
+   */
+  readonly params?: Params;
+  /**
+   * The same for the query, as an object without a prototype: a string for a name that is there once, else its values in an
+   * array. Where `authenticate` is `true` or `optional`, the hub's own `ticket`, `token` and `anonymous` are not in it.
+   */
+  readonly query?: Query;
   /** Lets in by returning nothing, or refuses by returning `refuse(…)`. A throw is HTTP 500, and is logged. */
-  readonly accept?: (asking: Asking<Path, W>) => Refusal | void | Promise<Refusal | void>;
+  readonly accept?: (asking: Asking<Path, W, Params, Query>) => Refusal | void | Promise<Refusal | void>;
   /**
    * What the loop gets. `any`, the default: texts as strings, binary messages as Buffers. `text` or `binary`: only these.
    * `json`: the value of a JSON text. A Standard Schema: its output, for the value of a JSON text.
@@ -95,6 +134,6 @@ export interface EndpointOptions<Path extends string = string, R extends Receive
   readonly messagesPerS?: number;
   /** Origins let in, as the hub's `origins`, and which cookies count by (P-11, P-15). Absent: the hub's. */
   readonly origins?: readonly string[];
-  /** For `authenticate: "first"`. Absent: the hub's limit. */
+  /** For `authenticate: "first"`, and for the schemas and `accept` to answer. Absent: the hub's limit. */
   readonly authWithinMs?: number;
 }

@@ -1,8 +1,6 @@
-import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { closeCodes } from "../../protocol/codes.ts";
 import { isNestedTooDeep } from "../../protocol/json.ts";
-import { validate } from "../catalog.ts";
-import { Refused } from "../refused.ts";
+import { check } from "../catalog.ts";
 import type { RawConnection } from "./connection.ts";
 import type { Incoming } from "./inbox.ts";
 import type { Invalid, Receive } from "./options.ts";
@@ -61,16 +59,9 @@ async function readMessage(receive: Receive, { data, isBinary }: Incoming): Prom
   const text = data.toString();
   if (receive === "text") return { ok: true, value: text };
   const json = readJson(text);
-  return json.ok && receive !== "json" ? check(receive, json.value) : json;
-}
-
-async function check(schema: StandardSchemaV1, value: unknown): Promise<Read<unknown>> {
-  try {
-    return { ok: true, value: await validate(schema, value) };
-  } catch (error) {
-    if (error instanceof Refused) return { ok: false, invalid: { fault: "schema", issues: error.issues ?? [] } };
-    throw error;
-  }
+  if (!json.ok || receive === "json") return json;
+  const checked = await check(receive, json.value);
+  return checked.ok ? checked : { ok: false, invalid: { fault: "schema", issues: checked.issues } };
 }
 
 /** P-62's bound on nesting holds here, too: what an app does with a value is often recursive. */

@@ -6,7 +6,7 @@ import type { Connections } from "../connections.ts";
 import type { Limits, Logger } from "../options.ts";
 import type { Turn } from "../turn.ts";
 import type { RawConnection } from "./connection.ts";
-import type { Endpoint } from "./endpoint.ts";
+import type { AnyAsking, Endpoint } from "./endpoint.ts";
 import { Reader } from "./reader.ts";
 import { EndpointSocket } from "./socket.ts";
 
@@ -21,34 +21,27 @@ export interface RunContext {
   readonly turn: Turn;
 }
 
-interface Came {
-  readonly params: Readonly<Record<string, string>>;
-  readonly facts: RequestFacts;
-}
-
-/** Runs an endpoint's handler for one connection, from its opening to its end. */
+/** Runs an endpoint's handler for one connection, from its opening to its end. `asking` is what was let in. */
 export function runHandler(
   context: RunContext,
   endpoint: Endpoint,
   connection: RawConnection,
-  { params, facts }: Came,
-  identity: Identity | undefined,
+  facts: RequestFacts,
+  asking: AnyAsking,
 ): void {
   const { authenticate, receive = "any", invalid } = endpoint.options;
   const first = authenticate === "first";
-  if (identity !== undefined && !enter(context, connection, identity)) return;
+  if (asking.identity !== undefined && !enter(context, connection, asking.identity)) return;
   if (first) connection.authBy = connection.now() + endpoint.authWithinMs;
   const reader = new Reader<unknown>(connection, receive, invalid);
   const socket: EndpointSocket = new EndpointSocket(connection, (withinMs) => reader.next(socket, withinMs));
   connection.facade = socket;
-  const { query, headers, address } = facts;
   const signIn = (token: string): Promise<Identity | undefined> => {
     if (!first) return Promise.reject(new Error(`endpoint ${endpoint.path.path}: signIn needs authenticate: "first"`));
     if (connection.user !== "") return Promise.reject(new Error("this connection is signed in"));
     return signInWith(context, connection, token, facts);
   };
-  const handled = async (): Promise<void> =>
-    endpoint.handler({ socket, params, query, headers, address, identity, user: identity?.user, signIn });
+  const handled = async (): Promise<void> => endpoint.handler({ socket, ...asking, signIn });
   handled()
     .then(
       () => connection.close(closeCodes.normal, ""),
