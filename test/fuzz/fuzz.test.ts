@@ -1,8 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { attack } from "./attack.ts";
 import type { Fault } from "./fault.ts";
 import { fuzz, makeCase } from "./run.ts";
 import { type Target, targets } from "./targets/index.ts";
@@ -143,4 +146,16 @@ describe("a server that", () => {
     const again = await fuzz({ ...told, seed: 9, seconds: 1, only: culprit!.seed, tries: 0 });
     expect(again.finding?.fault.kind).toBe("status");
   });
+});
+
+it("an answer without a body is known as one, also where HEAD was written in two pieces", async () => {
+  const headers = { "content-type": "application/json", "content-length": 7 };
+  const server = createServer((_, response) => response.writeHead(200, headers).end('{"a":1}'));
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const chunks = ["HE", "AD / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"].map((text) =>
+    Buffer.from(text),
+  );
+  const { port } = server.address() as AddressInfo;
+  expect(await attack(port, { chunks, inputs: 2, speaks: "app" }, 0, () => undefined)).toBeUndefined();
 });

@@ -28,7 +28,7 @@ export async function logIn(urls: readonly string[], room: string): Promise<Engi
   }
 }
 
-/** What is left in NATS when all have gone, or 0: subscriptions of rooms, readers of a stream, and one that keeps for ever. */
+/** What is left in NATS when all have gone, or 0: subscriptions of rooms, readers that stay, and a stream that keeps for ever. */
 export async function leftIn(urls: readonly string[], rooms: readonly string[]): Promise<Record<string, number>> {
   const connection = await connect({ servers: [...urls] });
   const untilMs = performance.now() + goneWithinMs;
@@ -49,8 +49,10 @@ async function countsOf(connection: NatsConnection, rooms: readonly string[]): P
     counts[`subscriptions of ${room}`] = (await isHeard(connection, `fanfare.room.${encoded(room)}.w`)) ? 1 : 0;
   }
   for (const name of [stream, "fanfare-brief", "fanfare-lasting"]) {
-    const { config, state } = (await ask(connection, `STREAM.INFO.${name}`, {})) as Info;
-    counts[`readers of ${name}`] = state.consumer_count;
+    const { config } = (await ask(connection, `STREAM.INFO.${name}`, {})) as Info;
+    const { consumers = [] } = (await ask(connection, `CONSUMER.LIST.${name}`, {})) as Readers;
+    // Others go by themselves, once a server that was killed with them is up and has waited for them.
+    counts[`readers of ${name} that stay`] = consumers.filter((each) => !each.config.inactive_threshold).length;
     counts[`without expiry: ${name}`] = config.max_age === 0 ? 1 : 0;
   }
   return counts;
@@ -58,7 +60,10 @@ async function countsOf(connection: NatsConnection, rooms: readonly string[]): P
 
 interface Info {
   readonly config: { readonly max_age: number };
-  readonly state: { readonly consumer_count: number };
+}
+
+interface Readers {
+  readonly consumers?: readonly { readonly config: { readonly inactive_threshold?: number } }[];
 }
 
 /** The messages of the room's newest life; marks are none. */
