@@ -73,7 +73,7 @@ function tell(listener: RoomListener, call: Call, context: Told): void {
     else if ("jump" in call) listener.jumped?.(call.jump);
     else listener.interrupted?.();
   } catch (err) {
-    if ("text" in call) {
+    if ("text" in call && err instanceof SyntaxError) {
       context.malformed?.();
       context.log("warn", "a text that no node can have sent was dropped", { err });
     } else context.log("error", "a listener of a room threw", { err });

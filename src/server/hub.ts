@@ -248,6 +248,8 @@ export class Hub<C extends Contract = Contract> {
     const answerBy = performance.now() + drainMs + lastAnswerMs;
     await this.#entrances.close(drainMs);
     await settledWithin(answerBy - performance.now(), this.calls.settled());
+    // One that is still starting would go on after its end.
+    await this.#started?.catch(() => undefined);
     // Before the rooms are closed, which here ends every grace.
     if (this.#isOpen) await this.#nodes.leave(this.limits.graceMs + spreadMs);
     this.#isOpen = false;

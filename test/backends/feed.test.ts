@@ -481,6 +481,18 @@ describe("where pushes did not arrive, others may have said what must not be tol
     expect(told).toEqual(["a", "~signal", "lost", "c", "interrupted"]);
   });
 
+  it("in a room without a log the interruption is told at its place: once, before what came since", async () => {
+    const { told, listener } = diary();
+    await feeds.subscribe(roomOf("signals", { messages: 0, ms: 0 }), listener);
+    feeds.relayed("signals", "before");
+    feeds.lost();
+    const restored = feeds.restored();
+    feeds.relayed("signals", "since");
+    done();
+    await restored;
+    expect(told).toEqual(["~before", "interrupted", "~since"]);
+  });
+
   it("pushes that are lost again before that was seen to are waited for anew", async () => {
     const { told } = await listen();
     feeds.lost();

@@ -62,7 +62,7 @@ it("a driver that has closed its connection for good is replaced, and all that w
   ]);
 });
 
-it("one whose connection comes back and answers nothing is replaced", async () => {
+it("one over whose connection the engine cannot be asked is replaced", async () => {
   await open(300);
   const [first] = made;
   verify = () => (made.length > 1 ? Promise.resolve() : Promise.reject(new Error("no answer")));

@@ -59,14 +59,20 @@ describe("a Redis whose memory is full", () => {
     // From here on the node hears of no outcome, and so sends what is behind without knowing.
     proxy.stall();
     await configure({ "maxmemory-policy": "noeviction", maxmemory: "1" });
-    const refused = node.append(room, entryOf("b", Date.now()), keyOf("b")).catch((error: unknown) => error);
-    await until(async () => String(await server.cli("INFO", "errorstats")).includes("errorstat_OOM"));
+    const unborn = roomOf("unborn", room.keep);
+    const refused = [room, unborn].map((each) =>
+      node.append(each, entryOf("b", Date.now()), keyOf("b")).catch((error: unknown) => error),
+    );
+    await until(async () => String(await server.cli("INFO", "errorstats")).includes("errorstat_OOM:count=2"));
     await configure({ maxmemory: "0" });
     const behind = [keyOf("c"), undefined, keyOf("e")].map((key) =>
       node.append(room, entryOf("behind", Date.now()), key).catch((error: unknown) => error),
     );
-    for (const outcome of await Promise.all([refused, ...behind])) expect(outcome).toBeInstanceOf(BackendUnavailable);
+    behind.push(node.append(unborn, entryOf("behind", Date.now()), keyOf("c")).catch((error: unknown) => error));
+    const outcomes = await Promise.all([...refused, ...behind]);
+    for (const outcome of outcomes) expect(outcome).toBeInstanceOf(BackendUnavailable);
     expect(await server.cli("XLEN", "t:{r}:log")).toBe(1);
+    expect(await server.cli("EXISTS", "t:{unborn}:meta")).toBe(0);
 
     // By their keys they are kept in the order in which they are repeated.
     for (const key of ["b", "c"]) await insist(() => node.append(room, entryOf(key, Date.now()), keyOf(key)));

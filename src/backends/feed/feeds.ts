@@ -139,10 +139,14 @@ export class Feeds {
     // Lost again: what others said since then is for the next call to see to.
     if (losses !== this.#losses) return;
     this.#gate.open();
-    for (const { feed } of this.#places.values()) feed.released();
+    for (const { feed } of this.#places.values()) {
+      // What was lost of a room without a log is told at its place: before what came since.
+      if (!this.#engine.hasLog(feed.room)) feed.interrupted();
+      feed.released();
+    }
     await this.#checking;
     await this.#check(0);
-    for (const { feed } of this.#places.values()) feed.interrupted();
+    for (const { feed } of this.#places.values()) if (this.#engine.hasLog(feed.room)) feed.interrupted();
   }
 
   /** Others may have said what must not be delivered any more; what cannot be seen to in time is told of all the same. */

@@ -20,7 +20,10 @@ const longestDelayMs = 1_000;
 const pingMs = 2_000;
 const connectMs = 3_000;
 const longestRequestMs = 1_500;
-/** A driver that neither dials nor has a connection that answers, for so long, is given up: another one begins from nothing. */
+/**
+ * A driver that neither dials nor has a connection over which the engine can be asked, for so long, is given up: another one
+ * begins from nothing. Where the engine itself has no answer (a cluster without a leader), that costs little.
+ */
 const longestStandstillMs = 10_000;
 /** How long `open` waits for a cluster that finds its leader, at least. */
 const firstMs = 10_000;
@@ -234,8 +237,12 @@ export class Link {
 
   #use(connection: NatsConnection): void {
     this.#connection = connection;
-    this.#listening.use(connection);
     void this.#follow(connection);
+    try {
+      this.#listening.use(connection);
+    } catch {
+      // Closed again already, which the one that follows it sees.
+    }
   }
 
   async #follow(connection: NatsConnection): Promise<void> {
@@ -276,8 +283,8 @@ export class Link {
     this.#generation++;
     last.close().catch(() => undefined);
     const next = await this.#connected();
-    if (this.#isClosed) return void next?.close();
-    if (next !== undefined) this.#use(next);
+    if (this.#isClosed || next === undefined) return void next?.close().catch(() => undefined);
+    this.#use(next);
     this.#watch();
     await this.#verified();
   }

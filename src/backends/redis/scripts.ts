@@ -110,17 +110,19 @@ end
 `;
 
 /**
- * KEYS also: 4 the key's record of a publish that was sent before this one, without which it must not be kept, or any key
- * that is there; 5 the record of its own key, if any. ARGV also: 7 keep.messages, 8 channel, 9 body, 10 at, 11 except; with
+ * KEYS also: 4 the key's record of a publish that was sent before this one, without which it must not be kept, or the meta
+ * again; 5 the record of its own key, if any. ARGV also: 7 keep.messages, 8 channel, 9 body, 10 at, 11 except; with
  * a key 12 fingerprint, 13 dedupeMs, 14 result, if any. Gives `kept`, epoch, offset; or `duplicate` and what `find` gives;
  * or `conflict`.
  */
 export const append: Script = script(`${prelude}${findKey}
 local refused = refusal()
 if refused then return refused end
+if KEYS[4] ~= KEYS[2] and redis.call('EXISTS', KEYS[4]) == 0 then
+  return redis.error_reply('BEHIND an earlier publish was not kept')
+end
 local room, fault = openRoom(true)
 if fault then return fault end
-if redis.call('EXISTS', KEYS[4]) == 0 then return redis.error_reply('BEHIND an earlier publish was not kept') end
 local dedupeMs = 0
 if KEYS[5] then
   local found = findKey(room, KEYS[5])

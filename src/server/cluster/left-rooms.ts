@@ -15,6 +15,12 @@ export interface LeftRoomsContext {
   readonly inherited: (node: string, holdMs: number) => boolean;
 }
 
+interface Left {
+  /** Who told of it: what it says of the room further on belongs to it. */
+  readonly toldBy: string;
+  readonly users: Change[];
+}
+
 /**
  * What nodes that went away left in rooms that no other node was in, for whoever opens one of them in time. Every node
  * keeps it, so that one does not depend on where its users come back first.
@@ -22,7 +28,7 @@ export interface LeftRoomsContext {
 export class LeftRooms {
   readonly #context: LeftRoomsContext;
   /** By nodes, then by rooms. */
-  readonly #left: Map<string, Map<string, readonly Change[]>> = new Map();
+  readonly #left: Map<string, Map<string, Left>> = new Map();
 
   constructor(context: LeftRoomsContext) {
     this.#context = context;
@@ -35,7 +41,11 @@ export class LeftRooms {
       const leaves = [...map.leaves()];
       // To whom would one who is alone be missing?
       if (leaves.flatMap(([, users]) => users).length < 2) continue;
-      for (const [node, users] of leaves) left.set(node, [...(left.get(node) ?? []), [room, users]]);
+      for (const [node, users] of leaves) {
+        const rooms = left.get(node) ?? [];
+        left.set(node, rooms);
+        for (const part of inParts(users)) rooms.push([room, part]);
+      }
     }
     const { node: own, bus } = this.#context;
     for (const [node, rooms] of left) {
@@ -46,7 +56,8 @@ export class LeftRooms {
 
   /** A node is new: it cannot have heard of them. */
   tell(to: string): void {
-    for (const [node, rooms] of this.#left) {
+    for (const [node, left] of this.#left) {
+      const rooms = [...left].flatMap(([room, { users }]) => inParts(users).map((part) => [room, part] as const));
       for (const message of this.#messages(node, this.#context.holdMs(node), rooms))
         this.#context.bus.toNode(to, message);
     }
@@ -55,12 +66,14 @@ export class LeftRooms {
   /** Another node tells of them; the first word on a room counts. */
   told({ from, node, holdMs, rooms }: Extract<NodeMessage, { type: "left-rooms" }>): void {
     if (!this.#context.inherited(node, holdMs)) return;
-    const left = this.#left.get(node) ?? new Map<string, readonly Change[]>();
+    const left = this.#left.get(node) ?? new Map<string, Left>();
     this.#left.set(node, left);
     for (const [room, changes] of rooms) {
       const map = this.#context.maps.get(room);
+      const known = left.get(room);
       if (map !== undefined) map.receive({ type: "left", from, node, holdMs, changes });
-      else if (left.size < maxRooms && !left.has(room)) left.set(room, changes);
+      else if (known?.toldBy === from) known.users.push(...changes);
+      else if (known === undefined && left.size < maxRooms) left.set(room, { toldBy: from, users: [...changes] });
     }
   }
 
@@ -75,8 +88,8 @@ export class LeftRooms {
   /** The room has opened elsewhere, and is not for this node to open any more. */
   taken(room: string): (readonly [node: string, users: readonly Change[]])[] {
     return [...this.#left].flatMap(([node, rooms]) => {
-      const users = rooms.get(room);
-      return users !== undefined && rooms.delete(room) ? [[node, users] as const] : [];
+      const left = rooms.get(room);
+      return left !== undefined && rooms.delete(room) ? [[node, left.users] as const] : [];
     });
   }
 

@@ -130,7 +130,8 @@ export class SharedMap {
   *leaves(): Generator<readonly [node: string, changes: readonly Change[]]> {
     if (this.#owner.standing === undefined || this.peers.length > 0) return;
     yield [this.#lines.node, this.#entries()];
-    for (const [node, { isHeld, entries }] of this.#replicas) if (isHeld) yield [node, this.#standing(entries)];
+    for (const [node, { isHeld, isBehind, entries }] of this.#replicas)
+      if (isHeld && !isBehind) yield [node, this.#standing(entries)];
   }
 
   /** Does what is left to do; whether something still is. */
@@ -279,8 +280,9 @@ export class SharedMap {
 
   /** Tells one that asks what nodes left that went away, where it has not heard of them. */
   #passOn(to: string, known: Readonly<Record<string, Place>>): void {
-    for (const [node, { isHeld, entries }] of this.#replicas) {
-      if (!isHeld || Object.hasOwn(known, node)) continue;
+    for (const [node, { isHeld, isBehind, entries }] of this.#replicas) {
+      // The first word is believed: who has not heard it all yet must not be the one to say it.
+      if (!isHeld || isBehind || Object.hasOwn(known, node)) continue;
       const base = { type: "left", from: this.#lines.node, node, holdMs: this.#lines.holdMs(node) } as const;
       for (const changes of inParts(this.#standing(entries))) this.#lines.toNode(to, { ...base, changes });
     }

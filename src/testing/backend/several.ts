@@ -92,6 +92,11 @@ export function several({ describe, it, expect }: SuiteTools, run: Run): void {
         const signals = roomOf("several/signals", { messages: 0, ms: 0 });
         const seen = await recorder(two, signals);
         await heard(one, signals, [seen]);
+        const before = seen.relayed.length;
+        await one.relay(signals, "hello");
+        await one.relay(signals, "and goodbye");
+        await seen.relayedCount(before + 2);
+        expect(seen.relayed.filter((text) => text !== call)).toEqual(["hello", "and goodbye"]);
         expect(seen.entries).toEqual([]);
       }, []),
     );
