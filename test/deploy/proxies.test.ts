@@ -127,15 +127,14 @@ describe.each(proxyNames)("behind %s, as it is shipped", (name) => {
     const proxy = await startProxy(name, server);
     const reader = await member(proxy.server.port, ["r"], { token: tokenOf("ann") });
     const tookMs: number[] = [];
-    for (let i = 0; i < 21; i++) {
+    for (let i = 0; i < 20; i++) {
       const publishedAt = performance.now();
       await publish(server, "r", `number ${i}`);
       // What a proxy holds back would not come before the next one is sent, and that is not sent before it came.
       await reader.until({ type: "message", data: `number ${i}` });
       tookMs.push(performance.now() - publishedAt);
     }
-    // The median, because a busy machine may hold up any one of them.
-    expect(tookMs.sort((a, b) => a - b)[10]).toBeLessThan(500);
+    expect(Math.max(...tookMs)).toBeLessThan(500);
   });
 
   it("metrics are not told outside", async () => {
